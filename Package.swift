@@ -1,0 +1,134 @@
+// swift-tools-version:6.2
+import PackageDescription
+
+/// What every Capelet target is compiled with: see Docs/ARCHITECTURE.md, "House rules".
+let swiftSettings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+/// The worker process has no Swift runtime in it, so that a plugin can bring its own.
+let embeddedSettings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableExperimentalFeature("Embedded"),
+    .unsafeFlags(["-wmo"]),
+]
+
+let package = Package(
+    name: "capelet",
+    platforms: [.macOS(.v15)],
+    products: [
+        .executable(name: "capelet", targets: ["capelet"]),
+        .executable(name: "capelet-worker", targets: ["capelet-worker"]),
+        .library(name: "CapeletSDK", targets: ["CapeletSDK"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.14.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.0.0"),
+    ],
+    targets: [
+        // The command line, the composition root and what the host is made of, top down.
+        .executableTarget(
+            name: "capelet",
+            dependencies: [
+                "Host", "Frontend", "Routing", "Telemetry",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: swiftSettings
+        ),
+        .target(
+            name: "Host",
+            dependencies: [
+                "Frontend", "EventSources", "Dispatcher", "Supervisor", "Journal", "Routing", "Telemetry",
+                "WorkerProtocol", "CLinux",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: swiftSettings
+        ),
+        .target(
+            name: "Frontend",
+            dependencies: [
+                "Journal", "Routing", "Telemetry", "WorkerProtocol",
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: swiftSettings
+        ),
+        .target(
+            name: "EventSources",
+            dependencies: [
+                "Journal", "Routing", "Telemetry", "WorkerProtocol", "CLinux",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: swiftSettings
+        ),
+        .target(
+            name: "Dispatcher",
+            dependencies: [
+                "Supervisor", "Journal", "Routing", "Telemetry", "WorkerProtocol", "CLinux",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: swiftSettings
+        ),
+        .target(
+            name: "Supervisor",
+            dependencies: [
+                "Routing", "Telemetry", "WorkerProtocol", "CLinux", "CWorkerProtocol",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: swiftSettings
+        ),
+        .target(
+            name: "Journal",
+            dependencies: [
+                "WorkerProtocol", "CLinux", "Telemetry",
+                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: swiftSettings
+        ),
+        .target(
+            name: "Routing",
+            dependencies: [.product(name: "Yams", package: "Yams")],
+            swiftSettings: swiftSettings
+        ),
+        .target(
+            name: "Telemetry",
+            dependencies: [.product(name: "Histogram", package: "hdrhistogram-swift")],
+            swiftSettings: swiftSettings
+        ),
+        .target(
+            name: "WorkerProtocol",
+            dependencies: ["CWorkerProtocol", "CLinux"],
+            swiftSettings: swiftSettings
+        ),
+        .target(name: "CWorkerProtocol"),
+        .target(name: "CLinux"),
+
+        // The worker process: keeper, template and worker, in Embedded Swift.
+        .executableTarget(
+            name: "capelet-worker",
+            dependencies: ["CWorkerProtocol", "CLinux", "CCapelet"],
+            swiftSettings: embeddedSettings,
+            linkerSettings: [.linkedLibrary("dl")]
+        ),
+
+        // The plugin SDK: the same targets as PluginSDK/Package.swift, listed by path so that the root stays usable by version.
+        .target(name: "CCapelet", path: "PluginSDK/Sources/CCapelet"),
+        .target(
+            name: "CapeletSDK", dependencies: ["CCapelet"], path: "PluginSDK/Sources/CapeletSDK",
+            swiftSettings: swiftSettings),
+    ]
+)

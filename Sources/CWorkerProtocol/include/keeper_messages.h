@@ -1,0 +1,82 @@
+// What the host and a keeper say to each other, over a SOCK_SEQPACKET socket that is descriptor CAPELET_KEEPER_SOCKET in the keeper.
+// Keeper and template talk over a socket of their own in the same way.
+//
+// Start. The host spawns `capelet-worker keeper` with the socket as descriptor 3, sends LOAD, and waits for LOADED or LOAD_FAILED, with a
+// limit (boot time). Then it sends SPAWN for each worker. The end of the host's side of the socket is the order to kill everything and exit.
+//
+// Trust. Keeper code is Capelet's own and runs no plugin code, so the host believes its messages after checking sizes. The keeper believes
+// nothing from the template: a pid that the template names must be a child of the keeper's that no worker has yet.
+#pragma once
+
+#include <stdint.h>
+
+enum {
+    CAPELET_KEEPER_SOCKET = 3,
+    /// The largest message, header included. Longer text is cut.
+    CAPELET_KEEPER_MESSAGE_MAX = 8192,
+};
+
+/// Types of messages. The name says who sends it.
+enum {
+    /// Host: load a plugin. Descriptors: settings (a memfd, see below), the folder of the generation (O_PATH).
+    CAPELET_HOST_LOAD = 1,
+    /// Host: make worker `id`. Descriptors, in this order: settings, inbox, outbox, bell, socket, standard output, standard error.
+    CAPELET_HOST_SPAWN = 2,
+    /// Host: send signal `value` to worker `id` (and its process group); nothing if it is gone.
+    CAPELET_HOST_KILL = 3,
+    /// Host: kill what is left, reap it, exit.
+    CAPELET_HOST_END = 4,
+
+    /// Keeper: the template has loaded the plugin. `value`: its number of threads; 1: forking, more: exec mode, in which the template is gone.
+    CAPELET_KEEPER_LOADED = 16,
+    /// Keeper: it could not be loaded; the body says why (dlerror's words, or how the template died). `value`: the wait status, or 0.
+    CAPELET_KEEPER_LOAD_FAILED = 17,
+    /// Keeper: worker `id` runs as process `value` (the pid in the keeper's namespace). Descriptor: its pidfd.
+    CAPELET_KEEPER_STARTED = 18,
+    /// Keeper: worker `id` could not be made; `value` is an errno.
+    CAPELET_KEEPER_SPAWN_FAILED = 19,
+    /// Keeper: worker `id` is dead and so are all its descendants. The body is a capelet_keeper_death.
+    CAPELET_KEEPER_DIED = 20,
+    /// Keeper: the template is dead. The body is a capelet_keeper_death. Workers live on; no more can be made.
+    CAPELET_KEEPER_TEMPLATE_DIED = 21,
+};
+
+struct capelet_keeper_message {
+    uint32_t type;
+    uint32_t reserved;
+    uint64_t id;
+    uint64_t value;
+};
+_Static_assert(sizeof(struct capelet_keeper_message) == 24, "host and keeper agree on the layout");
+
+struct capelet_keeper_death {
+    /// As wait4 gives it.
+    int32_t wait_status;
+    uint32_t reserved;
+    uint64_t user_micros;
+    uint64_t system_micros;
+    /// The most memory it ever had resident, in KiB.
+    uint64_t peak_kib;
+};
+_Static_assert(sizeof(struct capelet_keeper_death) == 32, "host and keeper agree on the layout");
+
+// Settings: a memfd with entries { u32 key size, u32 value size, key, value }, one after another, no padding. Keys are ASCII.
+//
+// For LOAD:
+//   library            file name of the .so within the generation's folder
+//   plugin             name of the plugin, for messages
+//   generation         its number, for messages
+//   plugin.exec        "1": do not fork workers from a template; each loads for itself (also used when sandboxes are strict)
+// For LOAD and SPAWN (a template's limits are those of its plugin's lambdas, at their largest; a worker's can only be lower):
+//   limit.data         RLIMIT_DATA, bytes        limit.address     RLIMIT_AS, bytes
+//   limit.cpu          RLIMIT_CPU, seconds       limit.files       RLIMIT_NOFILE
+//   limit.file-size    RLIMIT_FSIZE, bytes       limit.stack       RLIMIT_STACK, bytes
+//   environment.NAME   one variable of the worker's environment; nothing else is inherited
+// For SPAWN:
+//   lambda.entry       name of the lambda within the plugin's table
+//   lambda             name of the lambda in the routing file
+//   state              path of the lambda's state folder
+//   worker.index       decimal
+//   config             JSON object
+//   config.KEY         one flattened value
+//   domain.NUMBER      name of the domain with that number

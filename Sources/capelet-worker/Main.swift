@@ -1,0 +1,2 @@
+import CLinux
+@main struct W { static func main() {} }

@@ -1,0 +1,2 @@
+import ArgumentParser
+@main struct Capelet: ParsableCommand { func run() {} }
