@@ -160,6 +160,7 @@ enum {
  * of every function is the table itself. All functions may be called from any thread.
  */
 typedef struct capelet_host capelet_host;
+struct capelet_lambda;
 struct capelet_host {
     uint32_t struct_size;
     uint32_t abi_version;
@@ -209,6 +210,12 @@ struct capelet_host {
 
     /** 1 when this run's result is no longer wanted (deadline, shutdown): stop as soon as you can. Otherwise 0. Cheap. */
     int32_t (*is_cancelled)(const capelet_host *host, uint64_t token);
+
+    /**
+     * Which lambda this worker runs: the very element of the plugin's table, so that several lambdas can share one `start`. Its name
+     * may differ from `lambda`, since a routing file can use an entry under another name.
+     */
+    const struct capelet_lambda *entry;
 };
 
 /** Bits of `capelet_lambda.flags`. None is defined in version 1. */
