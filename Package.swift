@@ -77,7 +77,7 @@ let package = Package(
         .target(
             name: "Dispatcher",
             dependencies: [
-                "Supervisor", "Journal", "Routing", "Telemetry", "WorkerProtocol", "CLinux",
+                "Supervisor", "Journal", "Routing", "Telemetry", "WorkerProtocol", "CWorkerProtocol", "CLinux",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: swiftSettings
@@ -93,7 +93,7 @@ let package = Package(
         .target(
             name: "Journal",
             dependencies: [
-                "WorkerProtocol", "CLinux", "Telemetry",
+                "WorkerProtocol", "CWorkerProtocol", "CLinux", "Telemetry",
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "Logging", package: "swift-log"),
             ],
