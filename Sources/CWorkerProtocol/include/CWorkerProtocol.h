@@ -4,3 +4,4 @@
 #include "event_record.h"
 #include "keeper_messages.h"
 #include "worker_channel.h"
+#include "worker_view.h"

@@ -28,6 +28,7 @@ enum {
     CAPELET_HOST_END = 4,
 
     /// Keeper: the template has loaded the plugin. `value`: its number of threads; 1: forking, more: exec mode, in which the template is gone.
+    /// With plugin.exec the number is at least 2.
     CAPELET_KEEPER_LOADED = 16,
     /// Keeper: it could not be loaded; the body says why (dlerror's words, or how the template died). `value`: the wait status, or 0.
     CAPELET_KEEPER_LOAD_FAILED = 17,

@@ -18,11 +18,13 @@
 // lane and epoch with CAPELET_SKIPPED without running it.
 //
 // Frames. The outbox is a ring of bytes; `written` and inbox.consumed count bytes since the start and wrap at 2^64. Frames are multiples of 8
-// bytes and never wrap around the ring's end: CAPELET_FRAME_PAD fills what is left there. Frames up to CAPELET_FRAME_MAX; longer output and
+// bytes and never wrap around the ring's end: CAPELET_FRAME_PAD fills what is left there, which may be only 8 or 16 bytes: of a PAD only
+// the first 8 bytes (size, type, flags, code) are sure to exist. Frames up to CAPELET_FRAME_MAX; longer output and
 // emits travel in chunks: every frame but the last has CAPELET_FRAME_MORE, and nothing else comes between the chunks of one message.
 //
 // Sleeping. The worker sets outbox.worker_waiting, looks once more for work, then waits on the futex inbox.wake. The host, after publishing,
-// looks at worker_waiting and, if set, adds 1 to inbox.wake and wakes. The host sets inbox.host_waiting, looks once more for frames, then polls;
+// looks at worker_waiting and, if set, adds 1 to inbox.wake and wakes all that wait on it (the worker may have several threads there, so never
+// just one). After changing `stop` or `cancelled` it does so in any case. The host sets inbox.host_waiting, looks once more for frames, then polls;
 // the worker, after writing, looks at host_waiting and rings. A worker that finds the ring full sets outbox.space_waiting and waits on
 // inbox.wake too; the host wakes it after consuming. Every such pair needs a sequentially consistent fence between its store and its load.
 //
@@ -113,11 +115,14 @@ _Static_assert(offsetof(struct capelet_outbox, ring) == 4096, "host and worker a
 enum {
     /// Nothing: skip to the end of the ring.
     CAPELET_FRAME_PAD = 0,
-    /// The worker has started: `start` has returned 0. `code` 0. Sent once, first.
+    /// The worker has started: `start` has returned 0. `code` 0. Sent once; nothing but LOG frames
+    /// comes before it.
     CAPELET_FRAME_READY = 1,
-    /// `start` failed: `code` is what it returned, the body says why. The worker exits.
+    /// `start` failed: `code` is what it returned (low 16 bits), the body says why. The worker exits. Code 0xFFFF: it came not so far,
+    /// because the plugin could not be loaded (exec mode) or has no such lambda.
     CAPELET_FRAME_START_FAILED = 2,
     /// The end of a run: `code` is a capelet_status or CAPELET_SKIPPED, `value` the retry delay in milliseconds, the body the message.
+    /// With CAPELET_PENDING the handler has returned and another RESULT follows; a run completed before that has only the other.
     CAPELET_FRAME_RESULT = 3,
     /// The output of a run, whole or in chunks; sent before its result.
     CAPELET_FRAME_OUTPUT = 4,

@@ -1,0 +1,233 @@
+// What `capelet-worker` needs of Linux and glibc that Swift cannot call: macros, functions with variable arguments, raw system calls.
+// Functions return what the call returns, or a negative errno where they say so; none of them retries or logs.
+#pragma once
+
+#include "libc.h"
+
+#include <linux/futex.h>
+#include <sched.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+// MARK: arguments and errno
+
+/// The arguments of this process, kept by a constructor in CLinux.c: Embedded Swift has no CommandLine.
+extern int capelet_linux_argument_count;
+extern char **capelet_linux_arguments;
+
+static inline int capelet_linux_errno(void) { return errno; }
+
+/// The address `value`, which is a number on some systems and a pointer on others.
+static inline char **capelet_linux_environment(void) { return environ; }
+static inline void capelet_linux_flush_output(void) { fflush(NULL); }
+
+/// Standard output line by line, as on a terminal: a line that was printed before a crash is not lost.
+static inline void capelet_linux_line_buffer_output(void) { setvbuf(stdout, NULL, _IOLBF, 0); }
+
+// MARK: files and memory
+
+static inline int capelet_linux_open(const char *path, int flags) { return open(path, flags | O_CLOEXEC, 0); }
+
+/// A copy of `descriptor` with a number of at least `lowest`, close-on-exec.
+static inline int capelet_linux_duplicate_above(int descriptor, int lowest) { return fcntl(descriptor, F_DUPFD_CLOEXEC, lowest); }
+static inline int capelet_linux_set_close_on_exec(int descriptor) { return fcntl(descriptor, F_SETFD, FD_CLOEXEC); }
+static inline int capelet_linux_set_nonblocking(int descriptor) {
+    int flags = fcntl(descriptor, F_GETFL);
+    return flags < 0 ? -1 : fcntl(descriptor, F_SETFL, flags | O_NONBLOCK);
+}
+
+/// Asks for SIGIO, which ends a process that has no handler for it, when something happens at `descriptor` (a pipe or socket), such as
+/// its other end being closed.
+static inline void capelet_linux_die_with(int descriptor) {
+    int flags = fcntl(descriptor, F_GETFL);
+    if (flags < 0) return;
+    fcntl(descriptor, F_SETOWN, getpid());
+    fcntl(descriptor, F_SETFL, flags | O_ASYNC);
+}
+
+/// Closes all descriptors from `first` on.
+static inline void capelet_linux_close_from(unsigned first) {
+#ifdef SYS_close_range
+    if (syscall(SYS_close_range, first, ~0u, 0) == 0) return;
+#endif
+    long most = sysconf(_SC_OPEN_MAX);
+    if (most < 0 || most > 1 << 20) most = 1 << 20;
+    for (long descriptor = (long)first; descriptor < most; descriptor++) close((int)descriptor);
+}
+
+/// A shared map of a whole file from its start, or NULL.
+static inline void *capelet_linux_map(int descriptor, size_t size, bool writable) {
+    void *map = mmap(NULL, size, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, descriptor, 0);
+    return map == MAP_FAILED ? NULL : map;
+}
+
+/// The size of a file in bytes, or -1.
+static inline int64_t capelet_linux_file_size(int descriptor) {
+    struct stat status;
+    return fstat(descriptor, &status) == 0 ? (int64_t)status.st_size : -1;
+}
+
+// MARK: limits and process attributes
+
+/// Kinds of limits for capelet_linux_limit, since RLIMIT_ are macros over an enumeration.
+enum {
+    CAPELET_LINUX_LIMIT_DATA = RLIMIT_DATA,
+    CAPELET_LINUX_LIMIT_ADDRESS = RLIMIT_AS,
+    CAPELET_LINUX_LIMIT_CPU = RLIMIT_CPU,
+    CAPELET_LINUX_LIMIT_FILES = RLIMIT_NOFILE,
+    CAPELET_LINUX_LIMIT_FILE_SIZE = RLIMIT_FSIZE,
+    CAPELET_LINUX_LIMIT_STACK = RLIMIT_STACK,
+    CAPELET_LINUX_LIMIT_CORE = RLIMIT_CORE,
+};
+
+/// Lowers a limit, never raises its hard part. The hard limit becomes `value` + `grace`. Returns 0 or a negative errno.
+static inline int capelet_linux_limit(int kind, uint64_t value, uint64_t grace) {
+    struct rlimit limit;
+    if (getrlimit((__rlimit_resource_t)kind, &limit) != 0) return -errno;
+    uint64_t hard = value > UINT64_MAX - grace ? UINT64_MAX : value + grace;
+    if (hard < (uint64_t)limit.rlim_max) limit.rlim_max = (rlim_t)hard;
+    limit.rlim_cur = value < (uint64_t)limit.rlim_max ? (rlim_t)value : limit.rlim_max;
+    return setrlimit((__rlimit_resource_t)kind, &limit) == 0 ? 0 : -errno;
+}
+
+/// The kernel kills this process when the thread that made it ends. A later change of uid clears it.
+static inline int capelet_linux_die_with_parent(void) { return prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); }
+static inline int capelet_linux_no_new_privileges(void) { return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); }
+static inline int capelet_linux_become_subreaper(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
+/// The name of the calling thread, as `ps` and `top` show it; cut to 15 bytes.
+static inline void capelet_linux_name_thread(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
+
+// MARK: signals
+
+/// Gives every signal its default action and unblocks all of them.
+static inline void capelet_linux_reset_signals(void) {
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = SIG_DFL;
+    for (int signal = 1; signal < NSIG; signal++) {
+        if (signal != SIGKILL && signal != SIGSTOP) sigaction(signal, &action, NULL);
+    }
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static inline void capelet_linux_block_signals(void) {
+    sigset_t all;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+}
+
+static inline void capelet_linux_unblock_signals(void) {
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/// A descriptor that becomes readable at SIGCHLD, which it blocks, or -1.
+static inline int capelet_linux_child_signals(void) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) != 0) return -1;
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+// MARK: children
+
+/// Whether `pid` is a child of this process: 0 it is and runs; 1 it is and is dead, not yet reaped; negative: no child (-ECHILD).
+static inline int capelet_linux_child_state(pid_t pid) {
+    siginfo_t information;
+    information.si_pid = 0;
+    int result;
+    do {
+        result = waitid(P_PID, (id_t)pid, &information, WEXITED | WNOHANG | WNOWAIT);
+    } while (result != 0 && errno == EINTR);
+    if (result != 0) return -errno;
+    return information.si_pid == pid ? 1 : 0;
+}
+
+/// Reaps a child that is dead. Returns its pid, 0 if none is, or a negative errno.
+static inline pid_t capelet_linux_reap(pid_t pid, int *status, struct rusage *usage) {
+    pid_t result;
+    do {
+        result = wait4(pid, status, WNOHANG, usage);
+    } while (result < 0 && errno == EINTR);
+    return result < 0 ? -errno : result;
+}
+
+static inline int capelet_linux_pidfd_open(pid_t pid) {
+#ifdef SYS_pidfd_open
+    return (int)syscall(SYS_pidfd_open, pid, 0);
+#else
+    errno = ENOSYS;
+    return -1;
+#endif
+}
+
+static inline pid_t capelet_linux_thread_id(void) { return (pid_t)syscall(SYS_gettid); }
+
+/// Where glibc keeps the calling thread's id, or NULL. The kernel knows the address, because glibc's fork and thread start tell it which word to
+/// clear at the end of the thread. Kernels without CONFIG_CHECKPOINT_RESTORE do not say; then the word is looked for in the thread's record, and
+/// taken if exactly one word there has the value.
+static inline int *capelet_linux_thread_id_word(void) {
+    pid_t id = capelet_linux_thread_id();
+    int *word = NULL;
+    if (prctl(PR_GET_TID_ADDRESS, &word, 0, 0, 0) == 0 && word != NULL && *word == id) return word;
+    word = NULL;
+    int *record = (int *)pthread_self();
+    for (size_t i = 0; i < 1024 / sizeof(int); i++) {
+        if (record[i] != id) continue;
+        if (word != NULL) return NULL;
+        word = &record[i];
+    }
+    return word;
+}
+
+/// Makes a sibling: a copy of the calling, single-threaded process whose parent is this one's parent. Returns its pid here, 0 in
+/// the copy, or a negative errno. `thread_id_word`: see above; the copy's own thread id is written there.
+static inline pid_t capelet_linux_clone_sibling(int *thread_id_word) {
+    void *robust = NULL;
+    size_t robust_size = 0;
+    long known = syscall(SYS_get_robust_list, 0, &robust, &robust_size);
+    unsigned long flags = CLONE_PARENT | SIGCHLD;
+    if (thread_id_word != NULL) flags |= CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
+#if defined(__x86_64__)
+    long pid = syscall(SYS_clone, flags, NULL, NULL, thread_id_word, NULL);
+#else
+    long pid = syscall(SYS_clone, flags, NULL, NULL, NULL, thread_id_word);
+#endif
+    if (pid == 0 && known == 0 && robust != NULL) syscall(SYS_set_robust_list, robust, robust_size);
+    return pid < 0 ? (pid_t)-errno : (pid_t)pid;
+}
+
+// MARK: futex and time
+
+/// Sleeps while `*word` is `expected`; also returns for no reason. Between processes, and on maps that can only be read.
+static inline void capelet_linux_futex_wait(const uint32_t *word, uint32_t expected) {
+    syscall(SYS_futex, word, FUTEX_WAIT, expected, NULL, NULL, 0);
+}
+
+static inline void capelet_linux_futex_wake_all(const uint32_t *word) {
+    syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+}
+
+static inline int64_t capelet_linux_monotonic_millis(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/// Tells the processor that this is a loop that waits.
+static inline void capelet_linux_relax(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb" ::: "memory");
+#endif
+}
