@@ -1,4 +1,10 @@
 #pragma once
+#include "checksum.h"
 #include "libc.h"
 #include "socket_messages.h"
 #include "worker_process.h"
+#include "child_process.h"
+#include "hashing.h"
+#include "polling.h"
+#include "shared_memory.h"
+#include "inotify.h"
