@@ -1,0 +1,41 @@
+import Glibc
+
+/// Why a file could not be read.
+struct FileReadFault: Error {
+    /// In words, as the end of a sentence.
+    var reason: String
+}
+
+/// Reads whole small files.
+enum FileBytes {
+    /// All bytes of the regular file at `path`, at most `max`. Never waits (a pipe is refused, not opened for reading).
+    static func read(_ path: String, max: Int) throws(FileReadFault) -> [UInt8] {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
+        guard descriptor >= 0 else { throw FileReadFault(reason: FilePath.reason(errno)) }
+        defer { close(descriptor) }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw FileReadFault(reason: FilePath.reason(errno)) }
+        switch status.st_mode & S_IFMT {
+        case S_IFREG: break
+        case S_IFDIR: throw FileReadFault(reason: "it is a folder")
+        default: throw FileReadFault(reason: "it is not a regular file")
+        }
+        // One byte more than allowed tells whether there is more.
+        var bytes = [UInt8](repeating: 0, count: max + 1)
+        var count = 0
+        while count < bytes.count {
+            let got = bytes.withUnsafeMutableBytes { buffer in
+                Glibc.read(descriptor, buffer.baseAddress! + count, buffer.count - count)
+            }
+            if got == 0 { break }
+            if got < 0 {
+                if errno == EINTR { continue }
+                throw FileReadFault(reason: FilePath.reason(errno))
+            }
+            count += got
+        }
+        guard count <= max else { throw FileReadFault(reason: "it is larger than \(Quantity.text(bytes: UInt64(max)))") }
+        bytes.removeLast(bytes.count - count)
+        return bytes
+    }
+}

@@ -1,0 +1,168 @@
+extension TableReader {
+    /// The lambdas that have an entry under `lambdas:`.
+    func definedLambdas(_ top: Section) -> [String: LambdaDraft] {
+        guard let value = top.value("lambdas"), !value.isNull else { return [:] }
+        guard case .mapping(let entries) = value.content else {
+            log.add(value.position, "'lambdas' at the top level must be a mapping of names and settings, not \(value.summary)")
+            return [:]
+        }
+        var drafts: [String: LambdaDraft] = [:]
+        for entry in entries where checkName(entry.key, at: entry.keyPosition, kind: "lambda") {
+            drafts[entry.key] = lambda(entry)
+        }
+        return drafts
+    }
+
+    private func lambda(_ entry: YAMLEntry) -> LambdaDraft {
+        var draft = LambdaDraft(route: LambdaRoute(name: entry.key), at: entry.keyPosition, isDefined: true)
+        guard let section = Section(entry.value, place: "lambda '\(entry.key)'", keys: RoutingKeys.lambda, log: log) else { return draft }
+        if let plugin = section.readName("plugin") { draft.route.plugin = plugin }
+        if let name = section.readName("lambda") { draft.route.entry = name }
+        section.read("enabled", into: &draft.route.enabled)
+        section.read("workers", into: &draft.route.workers, in: 1...1024)
+        section.read("concurrency", into: &draft.route.concurrency, in: 1...65536)
+        section.read("order", into: &draft.route.order)
+        section.read("exhausted", into: &draft.route.exhausted)
+        readAfter(section, into: &draft)
+        readFrom(section, into: &draft.route.from)
+        readRetry(section, into: &draft.route.retry)
+        readLimits(section, into: &draft.route.limits)
+        readFilter(section, into: &draft.route.filter)
+        readSandbox(section, into: &draft.route.sandbox)
+        readEnvironment(section, into: &draft.route.environment)
+        if let value = section.value("config"), !value.isNull {
+            draft.route.config = ConfigReader(reader: self).config(value, place: section.name("config"))
+        }
+        return draft
+    }
+
+    private func readAfter(_ section: Section, into draft: inout LambdaDraft) {
+        guard let value = section.value("after"), !value.isNull, !value.isEmptyList else { return }
+        for (name, at) in section.texts("after") ?? [] {
+            if draft.after.contains(where: { $0.name == name }) {
+                log.add(at, "lambda '\(name)' is named twice in \(section.name("after"))", hint: "keep one of them")
+            } else {
+                draft.after.append((name, at))
+            }
+        }
+        draft.route.after = draft.after.map(\.name)
+    }
+
+    private func readFrom(_ section: Section, into from: inout StartPosition) {
+        guard let value = section.value("from") else { return }
+        switch value.content {
+        case .scalar("now", plain: _): from = .now
+        case .scalar("beginning", plain: _): from = .beginning
+        case .scalar(let text, plain: true):
+            if case .int(let offset) = YAMLScalar.number(text), offset >= 0 {
+                from = .offset(UInt64(offset))
+                return
+            }
+            fallthrough
+        default: log.add(value.position, "\(section.name("from")) must be now, beginning or an offset, not \(value.summary)")
+        }
+    }
+
+    private func readRetry(_ section: Section, into retry: inout RetrySettings) {
+        guard let inner = section.section("retry", keys: RoutingKeys.retry) else { return }
+        inner.read("attempts", into: &retry.attempts, in: 1...1_000_000)
+        inner.read("crashes", into: &retry.crashes, in: 1...1_000_000)
+        guard let value = inner.value("backoff"), let text = inner.text("backoff") else { return }
+        let named = inner.name("backoff")
+        // `200ms..30s`; one duration is both ends.
+        let ends = text.components(around: "..").map { ($0.0, $0.1) } ?? (text, text)
+        guard let least = inner.duration(ends.0, at: value.position, named: named),
+            let most = ends.0 == ends.1 ? least : inner.duration(ends.1, at: value.position, named: named)
+        else { return }
+        if least > most {
+            return log.add(value.position, "\(named) is \(text), but its least is longer than its most", hint: "write the shorter one first")
+        }
+        let range = Duration.zero ... .seconds(7 * 24 * 3600)
+        guard inner.check(most, shown: ends.1, at: value.position, named: named, in: range) else { return }
+        retry.backoffMin = least
+        retry.backoffMax = most
+    }
+
+    private func readLimits(_ section: Section, into limits: inout LambdaLimits) {
+        let day = Duration.seconds(24 * 3600)
+        section.read("timeout", into: &limits.timeout, in: .milliseconds(1)...day)
+        section.read("timeout-max", into: &limits.timeoutMax, in: .milliseconds(1) ... .seconds(30 * 24 * 3600))
+        if limits.timeout > limits.timeoutMax {
+            if section.has("timeout"), section.has("timeout-max"), let at = section.value("timeout")?.position {
+                let (timeout, most) = (Quantity.text(limits.timeout), Quantity.text(limits.timeoutMax))
+                log.add(at, "\(section.name("timeout")) is \(timeout), longer than 'timeout-max', which is \(most)")
+            } else if section.has("timeout") {
+                // Only one of them was given: the other default gives way.
+                limits.timeoutMax = limits.timeout
+            } else {
+                limits.timeout = limits.timeoutMax
+            }
+        }
+        section.read("boot", into: &limits.boot, in: .milliseconds(10) ... .seconds(3600))
+        section.read("grace", into: &limits.grace, in: .zero ... .seconds(3600))
+        section.read("memory", intoSize: &limits.memoryBytes, in: 8 << 20...1 << 46)
+        section.read("files", into: &limits.files, in: 16...1 << 20)
+        section.read("file-size", intoSize: &limits.fileBytes, in: 0...RoutingLimits.sizeMax)
+        section.read("stack", intoSize: &limits.stackBytes, in: 256 << 10...1 << 30)
+        section.read("log-rate", intoSize: &limits.logBytesPerSecond, in: 1 << 10...1 << 30)
+        if let value = section.value("cpu"), !value.isNull {
+            if case .scalar("none", plain: _) = value.content {
+                limits.cpu = nil
+            } else {
+                // The kernel counts this limit in whole seconds.
+                var cpu = Duration.zero
+                section.read("cpu", into: &cpu, in: .seconds(1)...RoutingLimits.durationMax)
+                if cpu > .zero { limits.cpu = cpu }
+            }
+        }
+    }
+
+    private func readSandbox(_ section: Section, into sandbox: inout SandboxSettings) {
+        guard let value = section.value("sandbox"), !value.isNull else { return }
+        if case .scalar(_, plain: _) = value.content { return section.read("sandbox", into: &sandbox.tier) }
+        guard let inner = section.section("sandbox", keys: RoutingKeys.sandbox) else { return }
+        inner.read("tier", into: &sandbox.tier)
+        inner.read("network", into: &sandbox.network)
+        sandbox.read = paths("read", in: inner)
+        sandbox.write = paths("write", in: inner)
+    }
+
+    private func paths(_ key: String, in section: Section) -> [String] {
+        guard let value = section.value(key), !value.isNull, !value.isEmptyList else { return [] }
+        return (section.texts(key) ?? []).compactMap { path($0.text, at: $0.at, named: section.name(key)) }
+    }
+
+    private func readEnvironment(_ section: Section, into environment: inout [String: String]) {
+        guard let value = section.value("environment"), !value.isNull else { return }
+        guard case .mapping(let entries) = value.content else {
+            return log.add(value.position, "\(section.name("environment")) must be a mapping of names and texts, not \(value.summary)")
+        }
+        for entry in entries {
+            let isName = entry.key.utf8.enumerated().allSatisfy { index, byte in
+                switch byte {
+                case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "_"): true
+                case UInt8(ascii: "0")...UInt8(ascii: "9"): index > 0
+                default: false
+                }
+            }
+            guard isName, !entry.key.isEmpty else {
+                log.add(
+                    entry.keyPosition, "\(quoted(entry.key)) in \(section.name("environment")) is not a name for a variable",
+                    hint: "letters, digits and '_', not beginning with a digit")
+                continue
+            }
+            if case .mapping = entry.value.content {
+                log.add(
+                    entry.value.position, "variable '\(entry.key)' in \(section.name("environment")) must be text, not a mapping",
+                    hint: "files with secrets can be named under 'config' only")
+                continue
+            }
+            guard let text = section.text(entry.value, named: "variable '\(entry.key)' in \(section.name("environment"))") else { continue }
+            if text.utf8.contains(0) {
+                log.add(entry.value.position, "variable '\(entry.key)' in \(section.name("environment")) holds a zero byte")
+            } else {
+                environment[entry.key] = text
+            }
+        }
+    }
+}

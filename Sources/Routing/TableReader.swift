@@ -1,0 +1,146 @@
+/// Reads a whole routing file: from its tree of values to a checked table. One thread.
+struct TableReader {
+    let log: ProblemLog
+    /// What relative paths are relative to. Absolute.
+    let base: String
+
+    /// One domain as it was read, with places for later messages.
+    struct DomainDraft {
+        var route: DomainRoute
+        /// Where its name stands.
+        var at: Position
+        /// Its lambdas, in the file's order.
+        var lambdas: [(name: String, at: Position)] = []
+        /// Where the path of its source stands.
+        var sourceAt: Position?
+    }
+
+    /// One lambda as it was read.
+    struct LambdaDraft {
+        var route: LambdaRoute
+        /// Where its name stands, first of all places.
+        var at: Position
+        /// Whether it has an entry under `lambdas:`.
+        var isDefined: Bool
+        /// Its upstreams.
+        var after: [(name: String, at: Position)] = []
+    }
+
+    /// The table; nil when something is wrong, which the log then says.
+    func table(_ root: YAMLValue) -> RouteTable? {
+        guard !root.isNull else {
+            log.add(nil, "the file is empty", hint: "the least that is needed is: domains: { NAME: { lambdas: [NAME] } }")
+            return nil
+        }
+        guard case .mapping = root.content else {
+            log.add(root.position, "a routing file must be a mapping of keys and values, not \(root.summary)", hint: "begin with 'domains:'")
+            return nil
+        }
+        guard let top = Section(root, place: "", keys: RoutingKeys.top, log: log) else { return nil }
+        let plugins = path("plugins", in: top) ?? FilePath.absolute("plugins", base: base)
+        let data = path("data", in: top) ?? FilePath.absolute("data", base: base)
+        let listen = listenSettings(top)
+        let limits = hostLimits(top)
+        let domains = domains(top)
+        var lambdas = definedLambdas(top)
+        for domain in domains {
+            for (name, at) in domain.lambdas where lambdas[name] == nil {
+                lambdas[name] = LambdaDraft(route: LambdaRoute(name: name), at: at, isDefined: false)
+            }
+        }
+        if lambdas.count > RoutingLimits.namesMax { log.add(nil, "more than \(RoutingLimits.namesMax) lambdas") }
+        SourceFolders.check(domains, data: data, log: log)
+        let topology = Topology(domains: domains, lambdas: lambdas, log: log)
+        topology.check()
+        if top.value("domains") == nil || (domains.isEmpty && log.isEmpty) {
+            log.warn(top.position(of: "domains") ?? root.position, "there are no domains, so no event can come in")
+        }
+        guard log.isEmpty else { return nil }
+
+        var table = RouteTable(plugins: plugins, data: data, listen: listen, limits: limits, domains: [:], lambdas: [:])
+        for domain in domains {
+            table.domains[domain.route.name] = domain.route
+            table.domains[domain.route.name]?.lambdas = topology.sorted(domain.lambdas.map(\.name))
+        }
+        table.lambdas = lambdas.mapValues(\.route)
+        table.warnings = log.warnings
+        return table
+    }
+
+    // MARK: The top level
+
+    private func listenSettings(_ top: Section) -> ListenSettings {
+        var settings = ListenSettings()
+        guard let section = top.section("listen", keys: RoutingKeys.listen) else { return settings }
+        let http = address("http", in: section, default: settings.http)
+        let resp = address("resp", in: section, default: settings.resp)
+        if let http, http == resp, !http.hasSuffix(":0"), let at = section.value("resp")?.position {
+            log.add(at, "'http' and 'resp' in 'listen' are both \(http)", hint: "give one of them another port")
+        }
+        settings.http = http
+        settings.resp = resp
+        return settings
+    }
+
+    private func address(_ key: String, in section: Section, default address: String?) -> String? {
+        guard let value = section.value(key) else { return address }
+        if value.isNull { return nil }
+        guard let text = section.text(key), text != "none" else { return nil }
+        do throws(ListenAddress.Fault) {
+            _ = try ListenAddress(text)
+        } catch .malformed {
+            let hint = "write an IP address or localhost, a colon and a port, as in 127.0.0.1:7070, or none"
+            log.add(value.position, "\(section.name(key)) is \(quoted(text)), which is not an address", hint: hint)
+        } catch {
+            let message = "\(section.name(key)) is \(quoted(text)), which other machines can reach; that needs tokens, which are not there yet"
+            log.add(value.position, message, hint: "use 127.0.0.1, [::1] or localhost")
+        }
+        return text
+    }
+
+    private func hostLimits(_ top: Section) -> HostLimits {
+        var limits = HostLimits()
+        guard let section = top.section("limits", keys: RoutingKeys.limits) else { return limits }
+        section.read("backlog", intoSize: &limits.backlogBytesMax, in: 1 << 20...RoutingLimits.sizeMax)
+        // A record gives the size of a subject 16 bits, and all but payload and inputs 2 MiB (event_record.h).
+        section.read("subject", intoSize: &limits.subjectBytesMax, in: 1...65535)
+        section.read("headers", intoSize: &limits.headersBytesMax, in: 0...1 << 20)
+        section.read("drain", into: &limits.drain, in: .zero ... .seconds(24 * 3600))
+        section.read("generations", into: &limits.generationsKept, in: 1...1000)
+        section.read("spawns", into: &limits.spawnsPerSecondMax, in: 1...10000)
+        return limits
+    }
+
+    // MARK: Shared with domains and lambdas
+
+    /// Whether `name` can be the name of a `kind`.
+    func checkName(_ name: String, at: Position, kind: String) -> Bool {
+        if NameRule.allows(name) { return true }
+        log.add(at, "\(quoted(name)) is not a valid name for a \(kind)", hint: NameRule.words)
+        return false
+    }
+
+    /// The path that a key holds, absolute.
+    func path(_ key: String, in section: Section) -> String? {
+        guard let value = section.value(key), let text = section.text(key) else { return nil }
+        return path(text, at: value.position, named: section.name(key))
+    }
+
+    /// `text` as an absolute path.
+    func path(_ text: String, at: Position, named: String) -> String? {
+        if text.isEmpty || text.utf8.contains(0) {
+            log.add(at, "\(named) is not a path: \(text.isEmpty ? "it is empty" : "it holds a zero byte")")
+            return nil
+        }
+        if text == "~" || text.hasPrefix("~/") {
+            log.add(at, "\(named) begins with '~', which is not expanded", hint: "write the whole path")
+            return nil
+        }
+        let absolute = FilePath.absolute(text, base: base)
+        if absolute.utf8.count > RoutingLimits.pathBytesMax {
+            log.add(at, "\(named) is longer than \(RoutingLimits.pathBytesMax) bytes")
+            return nil
+        }
+        return absolute
+    }
+}
