@@ -97,7 +97,7 @@ private struct JSONFailure {
         case .valueNotFound(_, let context):
             (path, problem) = (Self.path(context.codingPath), "is null or missing")
         case .typeMismatch(let type, let context):
-            (path, problem) = (Self.path(context.codingPath), "is not a \(type)")
+            (path, problem) = (Self.path(context.codingPath), "is not of type \(type)")
         case .dataCorrupted(let context):
             let cause = context.underlyingError.map { " (\($0))" } ?? ""
             (path, problem) = (Self.path(context.codingPath), context.debugDescription + cause)
