@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -13,6 +14,7 @@
 
 _Static_assert(CAPELET_LINUX_POLL_IN == EPOLLIN && CAPELET_LINUX_POLL_OUT == EPOLLOUT, "as the kernel has them");
 _Static_assert(CAPELET_LINUX_POLL_ERROR == EPOLLERR && CAPELET_LINUX_POLL_HANGUP == EPOLLHUP, "as the kernel has them");
+_Static_assert(CAPELET_LINUX_POLL_EDGE == EPOLLET, "as the kernel has them");
 _Static_assert(CAPELET_LINUX_POLL_PEER_CLOSED == EPOLLRDHUP && CAPELET_LINUX_POLL_ONE_SHOT == EPOLLONESHOT, "as the kernel has them");
 
 int capelet_linux_poll_open(void) {
@@ -91,3 +93,5 @@ int capelet_linux_pipe(int ends[2]) {
     nonblocking(ends[0]);
     return 0;
 }
+
+const char *capelet_linux_error_text(int code, char *text, size_t capacity) { return strerror_r(code, text, capacity); }

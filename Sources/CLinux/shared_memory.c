@@ -40,3 +40,7 @@ int capelet_linux_write_all(int descriptor, const void *bytes, size_t size, int6
 }
 
 void capelet_linux_copy(void *to, const void *from, size_t size) { memcpy(to, from, size); }
+
+void capelet_linux_unmap(void *map, size_t size) { munmap(map, size); }
+
+void capelet_linux_close(int descriptor) { close(descriptor); }

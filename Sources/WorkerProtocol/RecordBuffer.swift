@@ -114,6 +114,17 @@ public final class RecordBuffer: @unchecked Sendable {
         return (base + size).assumingMemoryBound(to: capelet_record.self)
     }
 
+    /// Copies records that follow one another in another buffer to the end.
+    public func append(copying other: RecordBuffer, _ range: Range<Int>) {
+        guard !range.isEmpty else { return }
+        let from = Int(other.positions[range.lowerBound])
+        let to = range.upperBound < other.count ? Int(other.positions[range.upperBound]) : other.size
+        reserve(to - from)
+        (base + size).copyMemory(from: other.base + from, byteCount: to - from)
+        for index in range { positions.append(UInt32(size + Int(other.positions[index]) - from)) }
+        size += to - from
+    }
+
     /// Copies one record, giving it other inputs.
     public func append(copying view: RecordView, inputs: EncodedPairs) {
         let header = view.header.pointee

@@ -2,10 +2,6 @@
 // functions; what they make of macros or variable arguments is in worker_process.h.
 #pragma once
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE 1
-#endif
-
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,7 @@
 // epoll and eventfd, for which Swift's Glibc module has no declarations.
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 
 /// Bits of an event, the same values as EPOLLIN and so on.
@@ -10,7 +11,8 @@ enum {
     CAPELET_LINUX_POLL_ERROR = 0x008,
     CAPELET_LINUX_POLL_HANGUP = 0x010,
     CAPELET_LINUX_POLL_PEER_CLOSED = 0x2000,
-    CAPELET_LINUX_POLL_ONE_SHOT = 1 << 30,
+    CAPELET_LINUX_POLL_ONE_SHOT = 1u << 30,
+    CAPELET_LINUX_POLL_EDGE = 1u << 31,
 };
 
 struct capelet_linux_poll_event {
@@ -38,3 +40,6 @@ int capelet_linux_is_readable(int descriptor);
 int capelet_linux_seqpacket_pair(int sockets[2]);
 /// A pipe, close-on-exec; the reading end (first) is non-blocking, the writing end blocking. Returns 0 or an errno.
 int capelet_linux_pipe(int ends[2]);
+
+/// The words for an errno, in `text` or elsewhere. Any thread.
+const char *capelet_linux_error_text(int code, char *text, size_t capacity);

@@ -28,3 +28,6 @@ void capelet_linux_copy(void *to, const void *from, size_t size);
 
 /// Adds `value` to a word that others change too; returns the word as it was before. Cannot fail, however often others change it.
 static inline uint64_t capelet_linux_add64(uint64_t *word, uint64_t value) { return __atomic_fetch_add(word, value, __ATOMIC_SEQ_CST); }
+
+void capelet_linux_unmap(void *map, size_t size);
+void capelet_linux_close(int descriptor);

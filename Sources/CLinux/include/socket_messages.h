@@ -1,10 +1,6 @@
 // One message with descriptors over a SOCK_SEQPACKET socket: the CMSG_ macros cannot be called from Swift.
 #pragma once
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE 1
-#endif
-
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>

@@ -14,6 +14,14 @@
 #include <sys/syscall.h>
 #include <time.h>
 
+// What glibc declares only with _GNU_SOURCE, which no header here may define: see CLinux.h.
+#ifndef CLONE_PARENT
+#define CLONE_PARENT 0x00008000
+#define CLONE_CHILD_CLEARTID 0x00200000
+#define CLONE_CHILD_SETTID 0x01000000
+#endif
+extern char **environ;
+
 // MARK: arguments and errno
 
 /// The arguments of this process, kept by a constructor in CLinux.c: Embedded Swift has no CommandLine.
@@ -22,8 +30,6 @@ extern char **capelet_linux_arguments;
 
 static inline int capelet_linux_errno(void) { return errno; }
 
-/// The address `value`, which is a number on some systems and a pointer on others.
-static inline char **capelet_linux_environment(void) { return environ; }
 static inline void capelet_linux_flush_output(void) { fflush(NULL); }
 
 /// Standard output line by line, as on a terminal: a line that was printed before a crash is not lost.
@@ -146,7 +152,7 @@ static inline int capelet_linux_child_state(pid_t pid) {
     information.si_pid = 0;
     int result;
     do {
-        result = waitid(P_PID, (id_t)pid, &information, WEXITED | WNOHANG | WNOWAIT);
+        result = waitid(P_PID, (id_t)pid, &information, WEXITED | WNOHANG | WNOWAIT | __WALL);
     } while (result != 0 && errno == EINTR);
     if (result != 0) return -errno;
     return information.si_pid == pid ? 1 : 0;
@@ -156,7 +162,7 @@ static inline int capelet_linux_child_state(pid_t pid) {
 static inline pid_t capelet_linux_reap(pid_t pid, int *status, struct rusage *usage) {
     pid_t result;
     do {
-        result = wait4(pid, status, WNOHANG, usage);
+        result = wait4(pid, status, WNOHANG | __WALL, usage);
     } while (result < 0 && errno == EINTR);
     return result < 0 ? -errno : result;
 }
