@@ -3,9 +3,8 @@
 #pragma once
 
 #include "checksum.h"
-#include "libc.h"
 #include "socket_messages.h"
-#include "worker_process.h"
+#include "channel_memory.h"
 #include "child_process.h"
 #include "hashing.h"
 #include "polling.h"

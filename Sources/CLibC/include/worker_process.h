@@ -3,8 +3,9 @@
 #pragma once
 
 #include "libc.h"
+#include "../../CLinux/include/channel_memory.h"
+#include "../../CLinux/include/socket_messages.h"
 
-#include <linux/futex.h>
 #include <sched.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -14,21 +15,11 @@
 #include <sys/syscall.h>
 #include <time.h>
 
-// What glibc declares only with _GNU_SOURCE, which no header here may define: see CLinux.h.
-#ifndef CLONE_PARENT
-#define CLONE_PARENT 0x00008000
-#define CLONE_CHILD_CLEARTID 0x00200000
-#define CLONE_CHILD_SETTID 0x01000000
-#endif
-extern char **environ;
-
 // MARK: arguments and errno
 
-/// The arguments of this process, kept by a constructor in CLinux.c: Embedded Swift has no CommandLine.
-extern int capelet_linux_argument_count;
-extern char **capelet_linux_arguments;
-
-static inline int capelet_linux_errno(void) { return errno; }
+/// The arguments of this process, kept by a constructor in CLibC.c: Embedded Swift has no CommandLine.
+int capelet_linux_argument_count(void);
+char **capelet_linux_arguments(void);
 
 static inline void capelet_linux_flush_output(void) { fflush(NULL); }
 
@@ -64,12 +55,6 @@ static inline void capelet_linux_close_from(unsigned first) {
     long most = sysconf(_SC_OPEN_MAX);
     if (most < 0 || most > 1 << 20) most = 1 << 20;
     for (long descriptor = (long)first; descriptor < most; descriptor++) close((int)descriptor);
-}
-
-/// A shared map of a whole file from its start, or NULL.
-static inline void *capelet_linux_map(int descriptor, size_t size, bool writable) {
-    void *map = mmap(NULL, size, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, descriptor, 0);
-    return map == MAP_FAILED ? NULL : map;
 }
 
 /// The size of a file in bytes, or -1.
@@ -212,21 +197,22 @@ static inline pid_t capelet_linux_clone_sibling(int *thread_id_word) {
     return pid < 0 ? (pid_t)-errno : (pid_t)pid;
 }
 
-// MARK: futex and time
-
-/// Sleeps while `*word` is `expected`; also returns for no reason. Between processes, and on maps that can only be read.
-static inline void capelet_linux_futex_wait(const uint32_t *word, uint32_t expected) {
-    syscall(SYS_futex, word, FUTEX_WAIT, expected, NULL, NULL, 0);
-}
-
-static inline void capelet_linux_futex_wake_all(const uint32_t *word) {
-    syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
-}
+// MARK: time and processors
 
 static inline int64_t capelet_linux_monotonic_millis(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/// How many processors this process may run on; at least 1.
+static inline int capelet_linux_processor_count(void) {
+    // By the raw call: cpu_set_t and its macros need _GNU_SOURCE.
+    unsigned long set[128];
+    long size = syscall(SYS_sched_getaffinity, 0, sizeof set, set);
+    int count = 0;
+    for (long i = 0; i < size / (long)sizeof set[0]; i++) count += __builtin_popcountl(set[i]);
+    return count > 0 ? count : 1;
 }
 
 /// Tells the processor that this is a loop that waits.

@@ -1,6 +1,9 @@
-// The C library for code that has no Glibc module: `capelet-worker` is Embedded Swift. Swift sees what these headers declare as plain
-// functions; what they make of macros or variable arguments is in worker_process.h.
+// The headers of the C library whose functions Swift calls as they are; what they make of macros or variable arguments is in worker_process.h.
 #pragma once
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE 1
+#endif
 
 #include <dlfcn.h>
 #include <errno.h>
