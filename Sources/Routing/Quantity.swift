@@ -38,7 +38,8 @@ enum Quantity {
 
     /// The shortest text in binary units that `bytes` reads as the same.
     static func text(bytes: UInt64) -> String {
-        guard bytes > 0, let scale = bytesPerUnit.first(where: { $0.unit.hasSuffix("iB") && bytes % $0.bytes == 0 }) else { return "\(bytes)" }
+        let scale = bytesPerUnit.first { $0.unit.hasSuffix("iB") && bytes % $0.bytes == 0 }
+        guard bytes > 0, let scale else { return "\(bytes)" }
         return "\(bytes / scale.bytes)\(scale.unit)"
     }
 

@@ -13,10 +13,9 @@ public enum RoutingFile {
         }
         guard let text = String(validating: bytes, as: UTF8.self) else {
             let at = firstInvalid(bytes)
+            let message = "not UTF-8: the byte 0x\(String(bytes[at.index], radix: 16)) begins no character"
             throw RoutingError(problems: [
-                RoutingProblem(
-                    file: path, line: at.line, column: at.column, message: "not UTF-8: the byte 0x\(String(bytes[at.index], radix: 16)) begins no character",
-                    hint: "save the file as UTF-8")
+                RoutingProblem(file: path, line: at.line, column: at.column, message: message, hint: "save the file as UTF-8")
             ])
         }
         return try parse(text: text, path: path, baseDirectory: FilePath.folder(of: path))

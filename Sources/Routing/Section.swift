@@ -12,7 +12,8 @@ struct Section {
         self.log = log
         if value.isNull { return }
         guard case .mapping(let found) = value.content else {
-            log.add(value.position, "\(place) must be a mapping of keys and values, not \(value.summary)", hint: "keys: \(keys.joined(separator: ", "))")
+            let hint = "keys: \(keys.joined(separator: ", "))"
+            log.add(value.position, "\(place) must be a mapping of keys and values, not \(value.summary)", hint: hint)
             return nil
         }
         for entry in found {

@@ -9,26 +9,24 @@ enum SourceFolders {
             let name = domain.route.name
             let path = source.path
             let canonical = FilePath.canonical(path)
+            let watches = "domain '\(name)' watches '\(path)'"
             if FilePath.holds(canonical, dataCanonical) {
-                log.add(at, "domain '\(name)' watches '\(path)', which holds the data directory '\(data)': its journal would come in as events")
+                log.add(at, "\(watches), which holds the data directory '\(data)': its journal would come in as events")
             } else if FilePath.holds(dataCanonical, canonical) {
-                log.add(at, "domain '\(name)' watches '\(path)', which lies in the data directory '\(data)'", hint: "watch a folder outside it")
+                log.add(at, "\(watches), which lies in the data directory '\(data)'", hint: "watch a folder outside it")
             }
             for other in folders {
                 if other.canonical == canonical {
-                    log.add(at, "domain '\(name)' watches '\(path)', which domain '\(other.domain)' watches already", hint: same(other.domain))
+                    let hint = "list the lambdas of both under '\(other.domain)'"
+                    log.add(at, "\(watches), which domain '\(other.domain)' watches already", hint: hint)
                 } else if FilePath.holds(other.canonical, canonical) {
-                    log.add(at, "domain '\(name)' watches '\(path)', which lies in '\(other.path)' of domain '\(other.domain)'")
+                    log.add(at, "\(watches), which lies in '\(other.path)' of domain '\(other.domain)'")
                 } else if FilePath.holds(canonical, other.canonical) {
-                    log.add(at, "domain '\(name)' watches '\(path)', which holds '\(other.path)' of domain '\(other.domain)'")
+                    log.add(at, "\(watches), which holds '\(other.path)' of domain '\(other.domain)'")
                 }
             }
             folders.append((name, path, canonical))
-            if !FilePath.isFolder(path) { log.warn(at, "domain '\(name)' watches '\(path)', which is not a folder yet") }
+            if !FilePath.isFolder(path) { log.warn(at, "\(watches), which is not a folder yet") }
         }
-    }
-
-    private static func same(_ domain: String) -> String {
-        "list the lambdas of both under '\(domain)'"
     }
 }

@@ -33,7 +33,8 @@ extension TableReader {
                 continue
             }
             guard headers[name] == nil else {
-                log.add(entry.keyPosition, "header '\(name)' is given twice in \(section.place)", hint: "case does not matter in header names")
+                let hint = "case does not matter in header names"
+                log.add(entry.keyPosition, "header '\(name)' is given twice in \(section.place)", hint: hint)
                 continue
             }
             headers[name] = (section.texts(entry.value, named: "header '\(entry.key)' in \(section.place)") ?? []).map(\.text)

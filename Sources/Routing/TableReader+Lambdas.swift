@@ -75,7 +75,8 @@ extension TableReader {
             let most = ends.0 == ends.1 ? least : inner.duration(ends.1, at: value.position, named: named)
         else { return }
         if least > most {
-            return log.add(value.position, "\(named) is \(text), but its least is longer than its most", hint: "write the shorter one first")
+            let message = "\(named) is \(text), but its least is longer than its most"
+            return log.add(value.position, message, hint: "write the shorter one first")
         }
         let range = Duration.zero ... .seconds(7 * 24 * 3600)
         guard inner.check(most, shown: ends.1, at: value.position, named: named, in: range) else { return }

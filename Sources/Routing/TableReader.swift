@@ -33,7 +33,8 @@ struct TableReader {
             return nil
         }
         guard case .mapping = root.content else {
-            log.add(root.position, "a routing file must be a mapping of keys and values, not \(root.summary)", hint: "begin with 'domains:'")
+            let message = "a routing file must be a mapping of keys and values, not \(root.summary)"
+            log.add(root.position, message, hint: "begin with 'domains:'")
             return nil
         }
         guard let top = Section(root, place: "", keys: RoutingKeys.top, log: log) else { return nil }
@@ -92,8 +93,9 @@ struct TableReader {
             let hint = "write an IP address or localhost, a colon and a port, as in 127.0.0.1:7070, or none"
             log.add(value.position, "\(section.name(key)) is \(quoted(text)), which is not an address", hint: hint)
         } catch {
-            let message = "\(section.name(key)) is \(quoted(text)), which other machines can reach; that needs tokens, which are not there yet"
-            log.add(value.position, message, hint: "use 127.0.0.1, [::1] or localhost")
+            let message = "\(section.name(key)) is \(quoted(text)), which other machines can reach"
+            let hint = "that needs tokens, which this version does not have; use 127.0.0.1, [::1] or localhost"
+            log.add(value.position, message, hint: hint)
         }
         return text
     }

@@ -20,8 +20,10 @@ struct YAMLDocument {
     /// Keys that had to be changed to become different from their duplicates.
     private var changedKeys: [Position: String] = [:]
 
-    /// How often the text is parsed again for duplicate keys.
+    /// How often the text is parsed for duplicate keys, at most.
     private static let roundsMax = 20
+    /// How many characters are parsed in all those rounds, but for the first two.
+    private static let scalarsMax = 4 << 20
 
     /// The tree of `text`; nil when it is not one well-formed document that holds something, which the log then says.
     static func read(_ text: String, log: ProblemLog) -> YAMLValue? {
@@ -59,7 +61,7 @@ struct YAMLDocument {
     /// Parses until all keys are different.
     private mutating func parse() -> (Parser, Node)? {
         var duplicate: (at: Position, names: [String])?
-        for round in 1...Self.roundsMax {
+        for round in 1...max(2, min(Self.roundsMax, Self.scalarsMax / max(1, scalars.count))) {
             var view = String.UnicodeScalarView()
             view.append(contentsOf: scalars)
             do {
@@ -106,9 +108,11 @@ struct YAMLDocument {
     }
 
     private func note(_ duplicate: (at: Position, names: [String])) {
-        for name in duplicate.names.prefix(RoutingLimits.problemsMax) {
-            log.add(duplicate.at, "duplicate key \(quoted(restored(name))) in the mapping that begins here", hint: "keep one of them")
-        }
+        // The place is that of the first name.
+        let name = quoted(restored(duplicate.names.first ?? ""))
+        let others = duplicate.names.count - 1
+        let more = others > 0 ? ", as are \(others) other keys of this mapping" : ""
+        log.add(duplicate.at, "duplicate key \(name): it is here and again further down\(more)", hint: "keep one of them")
     }
 
     private func restored(_ text: String) -> String {
@@ -120,7 +124,10 @@ struct YAMLDocument {
         case YamlError.scanner(let context, let problem, let mark, yaml: _), YamlError.parser(let context, let problem, let mark, yaml: _):
             let at = Position(line: mark.line, column: mark.column)
             var message = "not valid YAML: \(problem)"
-            if let context { message += " (\(context.text) that begins at line \(context.mark.line))" }
+            if let context {
+                let begin = context.mark.line == mark.line ? "" : " that begins at line \(context.mark.line)"
+                message += " (\(context.text)\(begin))"
+            }
             log.add(at, message, hint: hint(at))
         case YamlError.composer(context: _, problem: _, let mark, yaml: _):
             let at = Position(line: mark.line, column: mark.column)
