@@ -18,8 +18,8 @@
 // lane and epoch with CAPELET_SKIPPED without running it.
 //
 // Frames. The outbox is a ring of bytes; `written` and inbox.consumed count bytes since the start and wrap at 2^64. Frames are multiples of 8
-// bytes and never wrap around the ring's end: CAPELET_FRAME_PAD fills what is left there, which may be only 8 or 16 bytes: of a PAD only
-// the first 8 bytes (size, type, flags, code) are sure to exist. Frames up to CAPELET_FRAME_MAX; longer output and
+// bytes and never wrap around the ring's end: CAPELET_FRAME_PAD fills what is left there, unless no header fits there (8 or
+// 16 bytes), which is skipped without being read. Frames up to CAPELET_FRAME_MAX; longer output and
 // emits travel in chunks: every frame but the last has CAPELET_FRAME_MORE, and nothing else comes between the chunks of one message.
 //
 // Sleeping. The worker sets outbox.worker_waiting, looks once more for work, then waits on the futex inbox.wake. The host, after publishing,

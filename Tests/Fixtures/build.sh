@@ -1,0 +1,15 @@
+#!/bin/sh
+# Compiles the C fixtures: build.sh OUTPUT_FOLDER. The tests call it; it can also be run by hand.
+set -eu
+out=$1
+here=$(cd "$(dirname "$0")" && pwd)
+sdk="$here/../../PluginSDK/include"
+flags="-std=c11 -O1 -g0 -Wall -Wextra -Werror -fPIC -shared -fvisibility=hidden -pthread -I$sdk"
+mkdir -p "$out"
+cc $flags -o "$out/worker.so" "$here/c/worker_lambdas.c"
+for odd in plain constructor-crashes constructor-exits constructor-hangs thread-at-load newer duplicate no-handle bad-name short-lambda \
+    short-plugin null-lambda null-plugin empty old; do
+    cc $flags -DODD="\"$odd\"" -o "$out/$odd.so" "$here/c/odd_plugins.c"
+done
+cc $flags -DODD='"plain"' -DNO_ENTRY -Wno-unused -o "$out/no-entry.so" "$here/c/odd_plugins.c"
+printf '%01000d' 0 >"$out/text.so"

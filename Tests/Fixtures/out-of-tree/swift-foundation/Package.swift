@@ -1,0 +1,14 @@
+// swift-tools-version:6.2
+import PackageDescription
+
+let package = Package(
+    name: "swift-foundation",
+    platforms: [.macOS(.v15)],
+    products: [.library(name: "swift-foundation", type: .dynamic, targets: ["Echo"])],
+    dependencies: [.package(path: "../capelet-sdk")],
+    targets: [
+        .target(
+            name: "Echo",
+            dependencies: [.product(name: "CapeletSDK", package: "capelet-sdk"), .product(name: "CapeletJSON", package: "capelet-sdk")])
+    ]
+)
