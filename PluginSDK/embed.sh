@@ -8,7 +8,8 @@ export LC_ALL=C
 cd "$(dirname "$0")"
 output=../Sources/ProjectTemplate/EmbeddedSDK.swift
 
-# One element of the array: the path and the text of a file. Raw literals, so that texts are readable here; four # are more than any text has.
+# One element of the array: the path and the text of a file. Raw literals, so that texts are readable here; four # are more than any text
+# has.
 element() { # path file
     if grep -q '"""####' "$2" || grep -q "$(printf '\r')" "$2"; then
         echo "embed.sh: $2 cannot be embedded: it has a carriage return or \"\"\"####" >&2
@@ -24,9 +25,8 @@ array() { # name folder comment path...
     name=$1 folder=$2 comment=$3
     shift 3
     printf '    /// %s\n    static let %s: [EmbeddedFile] = [\n' "$comment" "$name"
-    (cd "$folder" && find -L "$@" -type f ! -name '.*' ! -name '*~' ! -path '*/.build/*') | sed 's|^\./||' | sort | while IFS= read -r path; do
-        element "$path" "$folder/$path"
-    done
+    (cd "$folder" && find -L "$@" -type f ! -name '.*' ! -name '*~' ! -path '*/.build/*') | sed 's|^\./||' | sort |
+        while IFS= read -r path; do element "$path" "$folder/$path"; done
     printf '    ]\n'
 }
 

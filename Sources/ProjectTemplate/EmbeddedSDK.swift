@@ -350,14 +350,15 @@ module CCapelet {
 public import CapeletSDK
 
 #if canImport(FoundationEssentials)
-public import FoundationEssentials
+    public import FoundationEssentials
 #else
-public import Foundation
+    public import Foundation
 #endif
 
 extension Event {
     /// Decodes the payload as JSON. A payload that does not fit is a fatal error: it will not fit the next time either.
-    public func decode<Value: Decodable>(_ type: Value.Type = Value.self, decoder: JSONDecoder = JSONDecoder()) throws(LambdaError) -> Value {
+    public func decode<Value: Decodable>(_ type: Value.Type = Value.self, decoder: JSONDecoder = JSONDecoder()) throws(LambdaError) -> Value
+    {
         try withPayload { bytes throws(LambdaError) in try CapeletJSON.decode(type, from: bytes, "payload", decoder) }
     }
 
@@ -530,7 +531,8 @@ final class AsyncRunner<L: AsyncLambda>: Runner, @unchecked Sendable {
     }
 }
 
-/// Runs `body` in a task and blocks the calling thread until it has ended. Only for the worker's own thread, which is none of Swift's executor.
+/// Runs `body` in a task and blocks the calling thread until it has ended. Only for the worker's own thread, which is none of Swift's
+/// executor.
 private func blockingWait<Value: Sendable>(_ body: @escaping @Sendable () async throws -> Value) throws -> Value {
     let ended = Latch()
     let value = Slot<Result<Value, any Error>>()
@@ -670,8 +672,9 @@ internal import CCapelet
 
 /// The lambda's `config:`, read value by value.
 ///
-/// Nested keys are joined with dots (`retry.count`); elements of a list are numbered from 0 (`paths.0`). A value that is there but cannot be
-/// read as what was asked for is a `ConfigurationError` that names the key, the value and what would be right: let it out of `init(context:)`.
+/// Nested keys are joined with dots (`retry.count`); elements of a list are numbered from 0 (`paths.0`). A value that is there but
+/// cannot be read as what was asked for is a `ConfigurationError` that names the key, the value and what would be right: let it out of
+/// `init(context:)`.
 public struct Configuration: Sendable {
     let host: Host
 
@@ -705,7 +708,8 @@ public struct Configuration: Sendable {
     }
 
     /// A whole number, or `fallback` if there is no such key.
-    public func int(_ key: String, default fallback: Int, in range: ClosedRange<Int> = Int.min...Int.max) throws(ConfigurationError) -> Int {
+    public func int(_ key: String, default fallback: Int, in range: ClosedRange<Int> = Int.min...Int.max) throws(ConfigurationError) -> Int
+    {
         try int(key, in: range) ?? fallback
     }
 
@@ -752,7 +756,8 @@ public struct Configuration: Sendable {
     public func byteCount(_ key: String, in range: ClosedRange<Int> = 0...Int.max) throws(ConfigurationError) -> Int? {
         guard let text = string(key) else { return nil }
         guard let count = ConfigurationText.byteCount(text) else {
-            throw ConfigurationError(key: key, value: text, problem: "is not a size; write a number of bytes or one with a unit: KiB, MiB or GiB")
+            throw ConfigurationError(
+                key: key, value: text, problem: "is not a size; write a number of bytes or one with a unit: KiB, MiB or GiB")
         }
         guard range.contains(count) else {
             throw ConfigurationError(key: key, value: text, problem: "is not between \(range.lowerBound) and \(range.upperBound) bytes")
@@ -761,7 +766,8 @@ public struct Configuration: Sendable {
     }
 
     /// A number of bytes, or `fallback` if there is no such key.
-    public func byteCount(_ key: String, default fallback: Int, in range: ClosedRange<Int> = 0...Int.max) throws(ConfigurationError) -> Int {
+    public func byteCount(_ key: String, default fallback: Int, in range: ClosedRange<Int> = 0...Int.max) throws(ConfigurationError) -> Int
+    {
         try byteCount(key, in: range) ?? fallback
     }
 }
@@ -1089,7 +1095,8 @@ extension Event {
         rawInput(from: lambda).map { [UInt8]($0.buffer) }
     }
 
-    /// Lends the output of the upstream lambda called `lambda` without copying it; nil where there is none. The buffer is valid only within `body`.
+    /// Lends the output of the upstream lambda called `lambda` without copying it; nil where there is none. The buffer is valid only
+    /// within `body`.
     public func withInput<Result, Failure: Error>(
         from lambda: String, _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
     ) throws(Failure) -> Result? {
@@ -1215,7 +1222,8 @@ public struct EventTime: Sendable, Hashable, Comparable, CustomStringConvertible
         return "\(date)T\(clock).\(Self.padded(micro, 6))Z"
     }
 
-    /// Gregorian date of a day counted from 1970-01-01. Source: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days.
+    /// Gregorian date of a day counted from 1970-01-01. Source: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms",
+    /// civil_from_days.
     private static func civil(fromDay day: Int64) -> (year: Int64, month: Int64, day: Int64) {
         let (era, dayOfEra) = (day + 719_468).flooredDivision(by: 146_097)
         let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
@@ -1351,7 +1359,8 @@ struct Host: @unchecked Sendable {
         case 0: return
         case Int32(CAPELET_ELIMIT): throw .fatal("\(what()): over the limit of \(limit)")
         case Int32(CAPELET_EGONE): throw .retry("\(what()): the run was already completed, or its deadline has passed")
-        case Int32(CAPELET_EINVAL): throw .fatal("\(what()): the host refused an argument: an empty subject, or text that is not allowed there")
+        case Int32(CAPELET_EINVAL):
+            throw .fatal("\(what()): the host refused an argument: an empty subject, or text that is not allowed there")
         default: throw .fatal("\(what()): the host answered \(code)")
         }
     }
@@ -1485,9 +1494,9 @@ extension BatchLambda {
 
 /// A lambda whose handler is `async`: one worker can wait for many events at once, as many as the lambda's `concurrency:` allows.
 ///
-/// There is one instance in each worker process; several events are handled in it at the same time, on Swift's global executor. Events of one
-/// subject still come one after another. The handler's task is cancelled when its result is no longer wanted (deadline, shutdown).
-/// Nothing may wait for the main actor: a worker does not run one.
+/// There is one instance in each worker process; several events are handled in it at the same time, on Swift's global executor. Events
+/// of one subject still come one after another. The handler's task is cancelled when its result is no longer wanted (deadline,
+/// shutdown). Nothing may wait for the main actor: a worker does not run one.
 public protocol AsyncLambda: Sendable {
     /// Called once in each worker, before the first event: see `Lambda.init(context:)`.
     init(context: Context) async throws
@@ -1563,11 +1572,11 @@ public struct LambdaLog: Sendable {
             path: "Sources/CapeletSDK/Latch.swift",
             contents: ####"""
 #if canImport(Glibc)
-internal import Glibc
+    internal import Glibc
 #elseif canImport(Musl)
-internal import Musl
+    internal import Musl
 #else
-internal import Darwin
+    internal import Darwin
 #endif
 
 /// A gate that is opened once; threads wait before it. Blocks the thread, so it is not for tasks.
@@ -1614,8 +1623,8 @@ final class Latch: @unchecked Sendable {
 public enum Outcome: Sendable, Equatable {
     /// Done. The event's output and what it emitted are committed together with this.
     case success
-    /// Failed for now: the event comes again after a delay, up to the lambda's number of attempts. `after` is the shortest delay that makes sense
-    /// (a server's `Retry-After`, for instance); nil leaves it to the lambda's backoff. The message is for the operator.
+    /// Failed for now: the event comes again after a delay, up to the lambda's number of attempts. `after` is the shortest delay that
+    /// makes sense (a server's `Retry-After`, for instance); nil leaves it to the lambda's backoff. The message is for the operator.
     case retry(_ message: String, after: Duration? = nil)
     /// Failed for good: trying again would not help. The event is given up on at once, as the lambda's `exhausted:` setting says.
     case fatal(_ message: String)
@@ -1695,13 +1704,14 @@ internal import CCapelet
 /// @c(capelet_plugin_v1) public func capeletPlugin() -> PluginTable { plugin.table }
 /// ```
 ///
-/// The entry point has to be `public`: a release build drops one that is not. The global is made by the first call, and only once, whatever thread
-/// calls; making it starts nothing.
+/// The entry point has to be `public`: a release build drops one that is not. The global is made by the first call, and only once,
+/// whatever thread calls; making it starts nothing.
 public struct Plugin: @unchecked Sendable {
     /// What the entry point returns. Never freed and never changed, hence Sendable.
     public let table: PluginTable
 
-    /// A plugin of one or more lambdas. Two of the same name, or a name that is not made of letters, digits, `-` and `_`, is a programming error.
+    /// A plugin of one or more lambdas. Two of the same name, or a name that is not made of letters, digits, `-` and `_`, is a
+    /// programming error.
     public init(version: String, _ lambdas: LambdaEntry...) {
         precondition(!lambdas.isEmpty, "a plugin has at least one lambda")
         let names = lambdas.map(\.name)
@@ -1806,7 +1816,8 @@ private func runner(_ state: UnsafeMutableRawPointer?) -> Runner {
 }
 
 private func startLambda(
-    host: UnsafePointer<capelet_host>?, state: UnsafeMutablePointer<UnsafeMutableRawPointer?>?, result: UnsafeMutablePointer<capelet_result>?
+    host: UnsafePointer<capelet_host>?, state: UnsafeMutablePointer<UnsafeMutableRawPointer?>?,
+    result: UnsafeMutablePointer<capelet_result>?
 ) -> Int32 {
     guard let host, let state else { return 1 }
     guard let entry = Host(table: host).entry else {
@@ -1938,11 +1949,11 @@ final class BatchRunner<L: BatchLambda>: Runner, @unchecked Sendable {
 import PackageDescription
 
 let package = Package(
-    name: "{{name}}",
+    name: "__name__",
     platforms: [.macOS(.v15)],
     products: [
-        // The plugin: .build/release/lib{{name}}.so
-        .library(name: "{{name}}", type: .dynamic, targets: ["{{Name}}Plugin"])
+        // The plugin: .build/release/lib__name__.so
+        .library(name: "__name__", type: .dynamic, targets: ["__Name__Plugin"])
     ],
     dependencies: [
         // A copy of Capelet's plugin SDK; it has no dependencies of its own.
@@ -1950,11 +1961,11 @@ let package = Package(
     ],
     targets: [
         .target(
-            name: "{{Name}}Plugin",
+            name: "__Name__Plugin",
             dependencies: [
-                .product(name: "CapeletSDK", package: "capelet-sdk"),
-                // Codable payloads, outputs and configuration; with it the plugin links Foundation. Then `import CapeletJSON`.
+                // For Codable payloads, outputs and configuration add this and `import CapeletJSON`; the plugin then links Foundation.
                 // .product(name: "CapeletJSON", package: "capelet-sdk"),
+                .product(name: "CapeletSDK", package: "capelet-sdk")
             ])
     ]
 )
@@ -1963,10 +1974,10 @@ let package = Package(
         EmbeddedFile(
             path: "README.md",
             contents: ####"""
-# {{name}}
+# __name__
 
-A plugin for Capelet, in Swift. The lambda is in `Sources/{{Name}}Plugin/{{Name}}Lambda.swift`; `capelet-sdk/` is a copy of the SDK, so nothing is
-downloaded. Swift 6.3 or later.
+A plugin for Capelet, in Swift. The lambda is in `Sources/__Name__Plugin/__Name__Lambda.swift`; `capelet-sdk/` is a copy of the SDK, so
+nothing is downloaded. Swift 6.3 or later.
 
 Build:
 
@@ -1974,11 +1985,11 @@ Build:
 swift build -c release
 ```
 
-The plugin is then `.build/release/lib{{name}}.so`. Install it under its own name in the folder that the routing file calls `plugins:`. Replace the file
-instead of writing into it, as `install` does:
+The plugin is then `.build/release/lib__name__.so`. Install it under its own name in the folder that the routing file calls `plugins:`.
+Replace the file instead of writing into it, as `install` does:
 
 ```sh
-install .build/release/lib{{name}}.so /path/to/plugins/{{name}}.so
+install .build/release/lib__name__.so /path/to/plugins/__name__.so
 ```
 
 Name it in the routing file, `capelet.yaml`:
@@ -1986,10 +1997,10 @@ Name it in the routing file, `capelet.yaml`:
 ```yaml
 domains:
   greetings:
-    lambdas: [{{name}}]
+    lambdas: [__name__]
 
 lambdas:
-  {{name}}:
+  __name__:
     config: { greeting: Good morning }
 ```
 
@@ -1997,26 +2008,26 @@ Let Capelet take it up with `capelet reload` (or `kill -HUP` to the host), and s
 
 ```sh
 capelet send greetings --subject World --type greeting '{"text":"from the command line"}'
-capelet logs {{name}}
+capelet logs __name__
 ```
 
 To try it on one event without a running host, see `capelet test --help`; `event.json` is an event for that.
 
 """####),
         EmbeddedFile(
-            path: "Sources/{{Name}}Plugin/{{Name}}Lambda.swift",
+            path: "Sources/__Name__Plugin/__Name__Lambda.swift",
             contents: ####"""
 import CapeletSDK
 
 /// Greets the subject of every event.
 ///
 /// There is one instance in each worker process. It is made, used and stopped on one thread, so it may keep state without locks.
-struct {{Name}}Lambda: Lambda {
+struct __Name__Lambda: Lambda {
     private let greeting: String
     private var count = 0
 
-    /// Called once in each worker, before the first event. Read the configuration, open files and connections here; a thrown error is a failed start,
-    /// and `capelet status` shows it.
+    /// Called once in each worker, before the first event. Read the configuration, open files and connections here; a thrown error is a
+    /// failed start, and `capelet status` shows it.
     init(context: Context) throws {
         greeting = context.config.string("greeting", default: "Hello")
         // Also: int, bool, double, duration, byteCount, strings, requiredString; context.stateDirectory is a folder of your own.
@@ -2047,7 +2058,7 @@ struct {{Name}}Lambda: Lambda {
 /// many events at once a `BatchLambda`.
 private let plugin = Plugin(
     version: "0.1.0",
-    .lambda("{{name}}", {{Name}}Lambda.self, summary: "Greets the subject of every event"))
+    .lambda("__name__", __Name__Lambda.self, summary: "Greets the subject of every event"))
 
 /// The one function that a plugin exports. It has to be public.
 @c(capelet_plugin_v1) public func capeletPlugin() -> PluginTable { plugin.table }
@@ -2072,27 +2083,28 @@ Package.resolved
         EmbeddedFile(
             path: "Makefile",
             contents: ####"""
-# make: builds the plugin, {{name}}.so. make install PLUGINS=/path/to/plugins: puts it where Capelet finds it.
+# make: builds the plugin, __name__.so. make install PLUGINS=/path/to/plugins: puts it where Capelet finds it.
 CFLAGS ?= -O2 -g
 WARNINGS = -Wall -Wextra
 
-{{name}}.so: {{name}}.c capelet.h Makefile
-	$(CC) -std=c11 $(WARNINGS) $(CFLAGS) -fPIC -fvisibility=hidden -shared $(LDFLAGS) -o $@ {{name}}.c $(LDLIBS)
+__name__.so: __name__.c capelet.h Makefile
+	$(CC) -std=c11 $(WARNINGS) $(CFLAGS) -fPIC -fvisibility=hidden -shared $(LDFLAGS) -o $@ __name__.c $(LDLIBS)
 
 .PHONY: install clean
-install: {{name}}.so
-	install {{name}}.so "$(PLUGINS)/{{name}}.so"
+install: __name__.so
+	install __name__.so "$(PLUGINS)/__name__.so"
 
 clean:
-	rm -f {{name}}.so
+	rm -f __name__.so
 
 """####),
         EmbeddedFile(
             path: "README.md",
             contents: ####"""
-# {{name}}
+# __name__
 
-A plugin for Capelet, in C. The lambda is in `{{name}}.c`; `capelet.h` says what each part of the interface means. There is nothing else to install.
+A plugin for Capelet, in C. The lambda is in `__name__.c`; `capelet.h` says what each part of the interface means. There is nothing else
+to install.
 
 Build:
 
@@ -2100,8 +2112,8 @@ Build:
 make
 ```
 
-The plugin is then `{{name}}.so`. Install it in the folder that the routing file calls `plugins:`. Replace the file instead of writing into it, as
-`install` does:
+The plugin is then `__name__.so`. Install it in the folder that the routing file calls `plugins:`. Replace the file instead of writing
+into it, as `install` does:
 
 ```sh
 make install PLUGINS=/path/to/plugins
@@ -2112,10 +2124,10 @@ Name it in the routing file, `capelet.yaml`:
 ```yaml
 domains:
   greetings:
-    lambdas: [{{name}}]
+    lambdas: [__name__]
 
 lambdas:
-  {{name}}:
+  __name__:
     config: { greeting: Good morning }
 ```
 
@@ -2123,28 +2135,16 @@ Let Capelet take it up with `capelet reload` (or `kill -HUP` to the host), and s
 
 ```sh
 capelet send greetings --subject World --type greeting '{"text":"from the command line"}'
-capelet logs {{name}}
+capelet logs __name__
 ```
 
 To try it on one event without a running host, see `capelet test --help`; `event.json` is an event for that.
 
 """####),
         EmbeddedFile(
-            path: "dot-gitignore",
+            path: "__name__.c",
             contents: ####"""
-*.so
-
-"""####),
-        EmbeddedFile(
-            path: "event.json",
-            contents: ####"""
-{"subject": "World", "type": "greeting", "payload": {"text": "from event.json"}}
-
-"""####),
-        EmbeddedFile(
-            path: "{{name}}.c",
-            contents: ####"""
-/* {{name}}: a lambda that greets the subject of every event. capelet.h says what each part means. */
+/* __name__: a lambda that greets the subject of every event. capelet.h says what each part means. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -2157,7 +2157,7 @@ typedef struct {
     const capelet_host *host;
     capelet_bytes greeting;
     uint64_t count;
-} {{Name}}State;
+} __Name__State;
 
 static void set_message(capelet_result *result, const char *message) {
     snprintf(result->message, sizeof result->message, "%s", message);
@@ -2165,7 +2165,7 @@ static void set_message(capelet_result *result, const char *message) {
 
 /* Called once in each worker, before the first event. Read the configuration, open files and connections here. */
 static int32_t start(const capelet_host *host, void **state, capelet_result *result) {
-    {{Name}}State *self = calloc(1, sizeof *self);
+    __Name__State *self = calloc(1, sizeof *self);
     if (self == NULL) {
         set_message(result, "out of memory");
         return 1;
@@ -2185,7 +2185,7 @@ static void stop(void *state) {
 
 /* Called for every event. The same event can come more than once: after a crash, a timeout or a retry. */
 static int32_t handle(void *state, const capelet_event *event, capelet_result *result) {
-    {{Name}}State *self = state;
+    __Name__State *self = state;
     self->count += 1;
 
     if (event->payload.size == 0) {
@@ -2211,16 +2211,16 @@ static int32_t handle(void *state, const capelet_event *event, capelet_result *r
     return CAPELET_SUCCESS;
 }
 
-static const capelet_lambda {{Name}}_lambda = {
+static const capelet_lambda __Name___lambda = {
     .struct_size = sizeof(capelet_lambda),
-    .name = "{{name}}",
+    .name = "__name__",
     .summary = "Greets the subject of every event",
     .start = start,
     .stop = stop,
     .handle = handle,
 };
 
-static const capelet_lambda *const lambdas[] = {&{{Name}}_lambda};
+static const capelet_lambda *const lambdas[] = {&__Name___lambda};
 
 static const capelet_plugin plugin = {
     .struct_size = sizeof(capelet_plugin),
@@ -2234,6 +2234,18 @@ static const capelet_plugin plugin = {
 CAPELET_EXPORT const capelet_plugin *capelet_plugin_v1(void) {
     return &plugin;
 }
+
+"""####),
+        EmbeddedFile(
+            path: "dot-gitignore",
+            contents: ####"""
+*.so
+
+"""####),
+        EmbeddedFile(
+            path: "event.json",
+            contents: ####"""
+{"subject": "World", "type": "greeting", "payload": {"text": "from event.json"}}
 
 """####),
     ]

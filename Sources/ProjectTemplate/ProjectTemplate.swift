@@ -1,7 +1,8 @@
 // ProjectTemplate: what `capelet new` writes.
 //
-// Pure: makes paths and texts, and touches no file. The SDK and the templates are compiled in (EmbeddedSDK.swift, made by PluginSDK/embed.sh), so a
-// new project needs neither Capelet's sources nor a network. Templates and their placeholders are described in PluginSDK/Templates/README.md.
+// Pure: makes paths and texts, and touches no file. The SDK and the templates are compiled in (EmbeddedSDK.swift, made by
+// PluginSDK/embed.sh), so a new project needs neither Capelet's sources nor a network. Templates and their placeholders are described
+// in PluginSDK/Templates/README.md.
 
 /// A new plugin project.
 public enum ProjectTemplate {
@@ -39,7 +40,7 @@ public enum ProjectTemplate {
         try check(name)
         let typeName = typeName(name)
         func fill(_ text: String) -> String {
-            replacing("{{Name}}", with: typeName, in: replacing("{{name}}", with: name, in: text))
+            replacing("__Name__", with: typeName, in: replacing("__name__", with: name, in: text))
         }
         let template: [EmbeddedFile]
         var files: [(path: String, contents: String)]

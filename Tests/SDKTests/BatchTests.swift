@@ -40,7 +40,8 @@ struct BatchTests {
         let host = FakeHost(testPlugin.table, "batch")
         #expect(host.start() == nil)
         let ended = host.handleBatch([
-            event("a", 1, "ok"), event("b", 2, "retry"), event("a", 3, "throw"), event("b", 4, "ok"), event("c", 5, "ok"), event("a", 6, "ok"),
+            event("a", 1, "ok"), event("b", 2, "retry"), event("a", 3, "throw"), event("b", 4, "ok"), event("c", 5, "ok"),
+            event("a", 6, "ok"),
         ])
         #expect(ended.map(\.status) == [Status.success, Status.retry, Status.fatal, Status.retry, Status.success, Status.retry])
         #expect(ended[1] == .init(status: Status.retry, message: "no", retryAfterMillis: 1_000))

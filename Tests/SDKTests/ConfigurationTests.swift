@@ -42,8 +42,10 @@ struct ConfigurationTests {
         "values are read as what they are asked for",
         arguments: [
             ("string name", "n"), ("string missing", "nil"), ("string-default missing", "d"), ("string empty", ""), ("required name", "n"),
-            ("strings list", #"["a", "b"]"#), ("strings missing", "[]"), ("int retry.count", "5"), ("int negative", "-3"), ("int missing", "nil"),
-            ("int-default missing", "4"), ("int-default big", "101"), ("double half", "0.5"), ("double missing", "nil"), ("bool yes", "true"),
+            ("strings list", #"["a", "b"]"#), ("strings missing", "[]"), ("int retry.count", "5"), ("int negative", "-3"),
+            ("int missing", "nil"),
+            ("int-default missing", "4"), ("int-default big", "101"), ("double half", "0.5"), ("double missing", "nil"),
+            ("bool yes", "true"),
             ("bool no", "false"), ("bool missing", "nil"), ("bool-default missing", "true"), ("duration soon", "0.25 seconds"),
             ("duration long", "5400.0 seconds"), ("duration zero", "0.0 seconds"), ("bytes size", "4194304"), ("bytes odd", "1536"),
             ("bytes plain", "4096"), ("bytes missing", "nil"),

@@ -42,7 +42,10 @@ final class FakeHost: @unchecked Sendable {
     private var texts: [UnsafeMutableBufferPointer<UInt8>] = []
 
     /// A host for one worker of the lambda that the plugin exports as `name`. `config` has flat keys, as a plugin looks them up.
-    init(_ table: PluginTable, _ name: String, as lambda: String? = nil, config: [String: String] = [:], json: String = "{}", state: String = "/nowhere") {
+    init(
+        _ table: PluginTable, _ name: String, as lambda: String? = nil, config: [String: String] = [:], json: String = "{}",
+        state: String = "/nowhere"
+    ) {
         let lambdas = UnsafeBufferPointer(start: table.pointee.lambdas, count: table.pointee.lambda_count)
         entry = lambdas.first { String(cString: $0!.pointee.name) == name }!!
         self.config = config.mapValues(Self.permanent)

@@ -20,7 +20,8 @@ struct IndexTests {
         #expect(host.start() == nil)
         succeeds(host, [fixture.indexed("a", 1, "text", "the apache license"), fixture.indexed("b", 2, "text", "no such thing")])
         #expect(try fixture.query("select path from documents where documents match 'LICENSE'") == ["a"])
-        let snippet = try fixture.query("select path, snippet(documents,1,'[',']','…',8) from documents where documents match 'license' order by rank")
+        let snippet = try fixture.query(
+            "select path, snippet(documents,1,'[',']','…',8) from documents where documents match 'license' order by rank")
         #expect(snippet == ["a|the apache [license]"])
         succeeds(host, [fixture.indexed("a", 3, "text", "other words"), fixture.indexed("b", 4, "deleted")])
         #expect(try fixture.query("select path from documents where documents match 'license'") == [])
@@ -38,7 +39,8 @@ struct IndexTests {
         let host = fixture.indexHost()
         #expect(host.start() == nil)
         succeeds(host, [fixture.indexed("a", 5, "text", "new"), fixture.indexed("b", 6, "deleted")])
-        succeeds(host, [fixture.indexed("a", 4, "text", "old"), fixture.indexed("b", 3, "text", "ghost"), fixture.indexed("a", 2, "deleted")])
+        succeeds(
+            host, [fixture.indexed("a", 4, "text", "old"), fixture.indexed("b", 3, "text", "ghost"), fixture.indexed("a", 2, "deleted")])
         succeeds(host, [fixture.indexed("a", 5, "text", "new")])
         #expect(try fixture.query("select path, text from documents") == ["a|new"])
         #expect(try fixture.query("select path, kind, sequence from files order by path") == ["a|text|5", "b|deleted|6"])
@@ -50,7 +52,8 @@ struct IndexTests {
         let host = fixture.indexHost()
         #expect(host.start() == nil)
         succeeds(host, [fixture.indexed("a", 1, "text", "same")])
-        succeeds(host, [fixture.indexed("a", 2, "text", "same"), fixture.indexed("a", 3, "text", "same", flags: UInt32(CAPELET_EVENT_REPLAYED))])
+        succeeds(
+            host, [fixture.indexed("a", 2, "text", "same"), fixture.indexed("a", 3, "text", "same", flags: UInt32(CAPELET_EVENT_REPLAYED))])
         #expect(try fixture.query("select path, text from documents") == ["a|same"])
         #expect(try fixture.query("select sequence from files") == ["3"])
         host.stop()
@@ -137,7 +140,9 @@ struct IndexTests {
             event.inputs = [("extract", Array(extract.output(of: event.token)!.utf8))]
             #expect(index.handleBatch([event]).map(\.status) == [Status.success])
         }
-        for (number, path) in ["doc/one.txt", "doc/two.txt", "image"].enumerated() { run(fixture.event(path, sequence: UInt64(number + 1))) }
+        for (number, path) in ["doc/one.txt", "doc/two.txt", "image"].enumerated() {
+            run(fixture.event(path, sequence: UInt64(number + 1)))
+        }
         try FileManager.default.removeItem(atPath: fixture.root + "/doc/one.txt")
         run(fixture.event("doc/one.txt", "deleted", sequence: 9))
         #expect(try fixture.query("select path, size, kind from present order by path") == ["doc/two.txt|12|text", "image|3|binary"])

@@ -84,7 +84,8 @@ struct LambdaTests {
         #expect(record.extended[11] == 90_000)
         #expect(
             record.lines == [
-                .init(token: 0, level: 2, text: "started"), .init(token: 11, level: 4, text: "careful"), .init(token: 11, level: 0, text: ""),
+                .init(token: 0, level: 2, text: "started"), .init(token: 11, level: 4, text: "careful"),
+                .init(token: 11, level: 0, text: ""),
             ])
         #expect(
             record.emitted == [

@@ -42,7 +42,10 @@ struct ProjectTemplateTests {
         #expect(manifest.contains(#".library(name: "my-hook_2", type: .dynamic, targets: ["MyHook2Plugin"])"#))
         #expect(byPath["Sources/MyHook2Plugin/MyHook2Lambda.swift"]?.contains(#".lambda("my-hook_2", MyHook2Lambda.self"#) == true)
         let sdk = Self.repository.appending(path: "PluginSDK")
-        for path in ["Package.swift", "Sources/CapeletSDK/Event.swift", "Sources/CCapelet/include/capelet.h", "Sources/CCapelet/include/module.modulemap"] {
+        for path in [
+            "Package.swift", "Sources/CapeletSDK/Event.swift", "Sources/CCapelet/include/capelet.h",
+            "Sources/CCapelet/include/module.modulemap",
+        ] {
             let original = try String(contentsOf: sdk.appending(path: path), encoding: .utf8)
             #expect(byPath["capelet-sdk/\(path)"] == original, "\(path)")
         }
@@ -52,7 +55,7 @@ struct ProjectTemplateTests {
     @Test("no placeholder is left", arguments: ProjectTemplate.Language.allCases)
     func filled(language: ProjectTemplate.Language) throws {
         for file in try ProjectTemplate.render(name: "hello", language: language) {
-            #expect(!file.path.contains("{{") && !file.contents.contains("{{"), "\(file.path)")
+            #expect([file.path, file.contents].allSatisfy { !$0.contains("__name__") && !$0.contains("__Name__") }, "\(file.path)")
         }
     }
 
@@ -85,7 +88,8 @@ struct ProjectTemplateTests {
         "a name that cannot be a plugin's is refused",
         arguments: [
             ("", "it is empty"), ("2fast", "it has to begin with a letter"), ("-x", "it has to begin with a letter"),
-            ("_x", "it has to begin with a letter"), ("a b", "use letters, digits, - and _ only"), ("a/b", "use letters, digits, - and _ only"),
+            ("_x", "it has to begin with a letter"), ("a b", "use letters, digits, - and _ only"),
+            ("a/b", "use letters, digits, - and _ only"),
             ("é", "it has to begin with a letter"), ("aé", "use letters, digits, - and _ only"),
             (String(repeating: "a", count: 65), "it is longer than 64 characters"), ("CapeletSDK", "the SDK has this name; choose another"),
         ])

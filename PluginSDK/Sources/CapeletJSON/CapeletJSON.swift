@@ -6,14 +6,15 @@
 public import CapeletSDK
 
 #if canImport(FoundationEssentials)
-public import FoundationEssentials
+    public import FoundationEssentials
 #else
-public import Foundation
+    public import Foundation
 #endif
 
 extension Event {
     /// Decodes the payload as JSON. A payload that does not fit is a fatal error: it will not fit the next time either.
-    public func decode<Value: Decodable>(_ type: Value.Type = Value.self, decoder: JSONDecoder = JSONDecoder()) throws(LambdaError) -> Value {
+    public func decode<Value: Decodable>(_ type: Value.Type = Value.self, decoder: JSONDecoder = JSONDecoder()) throws(LambdaError) -> Value
+    {
         try withPayload { bytes throws(LambdaError) in try CapeletJSON.decode(type, from: bytes, "payload", decoder) }
     }
 

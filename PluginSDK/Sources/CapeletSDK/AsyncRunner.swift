@@ -69,7 +69,8 @@ final class AsyncRunner<L: AsyncLambda>: Runner, @unchecked Sendable {
     }
 }
 
-/// Runs `body` in a task and blocks the calling thread until it has ended. Only for the worker's own thread, which is none of Swift's executor.
+/// Runs `body` in a task and blocks the calling thread until it has ended. Only for the worker's own thread, which is none of Swift's
+/// executor.
 private func blockingWait<Value: Sendable>(_ body: @escaping @Sendable () async throws -> Value) throws -> Value {
     let ended = Latch()
     let value = Slot<Result<Value, any Error>>()

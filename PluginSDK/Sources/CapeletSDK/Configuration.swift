@@ -2,8 +2,9 @@ internal import CCapelet
 
 /// The lambda's `config:`, read value by value.
 ///
-/// Nested keys are joined with dots (`retry.count`); elements of a list are numbered from 0 (`paths.0`). A value that is there but cannot be
-/// read as what was asked for is a `ConfigurationError` that names the key, the value and what would be right: let it out of `init(context:)`.
+/// Nested keys are joined with dots (`retry.count`); elements of a list are numbered from 0 (`paths.0`). A value that is there but
+/// cannot be read as what was asked for is a `ConfigurationError` that names the key, the value and what would be right: let it out of
+/// `init(context:)`.
 public struct Configuration: Sendable {
     let host: Host
 
@@ -37,7 +38,8 @@ public struct Configuration: Sendable {
     }
 
     /// A whole number, or `fallback` if there is no such key.
-    public func int(_ key: String, default fallback: Int, in range: ClosedRange<Int> = Int.min...Int.max) throws(ConfigurationError) -> Int {
+    public func int(_ key: String, default fallback: Int, in range: ClosedRange<Int> = Int.min...Int.max) throws(ConfigurationError) -> Int
+    {
         try int(key, in: range) ?? fallback
     }
 
@@ -84,7 +86,8 @@ public struct Configuration: Sendable {
     public func byteCount(_ key: String, in range: ClosedRange<Int> = 0...Int.max) throws(ConfigurationError) -> Int? {
         guard let text = string(key) else { return nil }
         guard let count = ConfigurationText.byteCount(text) else {
-            throw ConfigurationError(key: key, value: text, problem: "is not a size; write a number of bytes or one with a unit: KiB, MiB or GiB")
+            throw ConfigurationError(
+                key: key, value: text, problem: "is not a size; write a number of bytes or one with a unit: KiB, MiB or GiB")
         }
         guard range.contains(count) else {
             throw ConfigurationError(key: key, value: text, problem: "is not between \(range.lowerBound) and \(range.upperBound) bytes")
@@ -93,7 +96,8 @@ public struct Configuration: Sendable {
     }
 
     /// A number of bytes, or `fallback` if there is no such key.
-    public func byteCount(_ key: String, default fallback: Int, in range: ClosedRange<Int> = 0...Int.max) throws(ConfigurationError) -> Int {
+    public func byteCount(_ key: String, default fallback: Int, in range: ClosedRange<Int> = 0...Int.max) throws(ConfigurationError) -> Int
+    {
         try byteCount(key, in: range) ?? fallback
     }
 }

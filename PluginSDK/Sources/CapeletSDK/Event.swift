@@ -127,7 +127,8 @@ extension Event {
         rawInput(from: lambda).map { [UInt8]($0.buffer) }
     }
 
-    /// Lends the output of the upstream lambda called `lambda` without copying it; nil where there is none. The buffer is valid only within `body`.
+    /// Lends the output of the upstream lambda called `lambda` without copying it; nil where there is none. The buffer is valid only
+    /// within `body`.
     public func withInput<Result, Failure: Error>(
         from lambda: String, _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
     ) throws(Failure) -> Result? {

@@ -22,7 +22,8 @@ public struct EventTime: Sendable, Hashable, Comparable, CustomStringConvertible
         return "\(date)T\(clock).\(Self.padded(micro, 6))Z"
     }
 
-    /// Gregorian date of a day counted from 1970-01-01. Source: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days.
+    /// Gregorian date of a day counted from 1970-01-01. Source: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms",
+    /// civil_from_days.
     private static func civil(fromDay day: Int64) -> (year: Int64, month: Int64, day: Int64) {
         let (era, dayOfEra) = (day + 719_468).flooredDivision(by: 146_097)
         let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365

@@ -107,7 +107,8 @@ struct Host: @unchecked Sendable {
         case 0: return
         case Int32(CAPELET_ELIMIT): throw .fatal("\(what()): over the limit of \(limit)")
         case Int32(CAPELET_EGONE): throw .retry("\(what()): the run was already completed, or its deadline has passed")
-        case Int32(CAPELET_EINVAL): throw .fatal("\(what()): the host refused an argument: an empty subject, or text that is not allowed there")
+        case Int32(CAPELET_EINVAL):
+            throw .fatal("\(what()): the host refused an argument: an empty subject, or text that is not allowed there")
         default: throw .fatal("\(what()): the host answered \(code)")
         }
     }

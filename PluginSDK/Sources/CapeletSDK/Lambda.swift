@@ -60,9 +60,9 @@ extension BatchLambda {
 
 /// A lambda whose handler is `async`: one worker can wait for many events at once, as many as the lambda's `concurrency:` allows.
 ///
-/// There is one instance in each worker process; several events are handled in it at the same time, on Swift's global executor. Events of one
-/// subject still come one after another. The handler's task is cancelled when its result is no longer wanted (deadline, shutdown).
-/// Nothing may wait for the main actor: a worker does not run one.
+/// There is one instance in each worker process; several events are handled in it at the same time, on Swift's global executor. Events
+/// of one subject still come one after another. The handler's task is cancelled when its result is no longer wanted (deadline,
+/// shutdown). Nothing may wait for the main actor: a worker does not run one.
 public protocol AsyncLambda: Sendable {
     /// Called once in each worker, before the first event: see `Lambda.init(context:)`.
     init(context: Context) async throws

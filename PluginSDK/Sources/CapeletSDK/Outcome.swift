@@ -2,8 +2,8 @@
 public enum Outcome: Sendable, Equatable {
     /// Done. The event's output and what it emitted are committed together with this.
     case success
-    /// Failed for now: the event comes again after a delay, up to the lambda's number of attempts. `after` is the shortest delay that makes sense
-    /// (a server's `Retry-After`, for instance); nil leaves it to the lambda's backoff. The message is for the operator.
+    /// Failed for now: the event comes again after a delay, up to the lambda's number of attempts. `after` is the shortest delay that
+    /// makes sense (a server's `Retry-After`, for instance); nil leaves it to the lambda's backoff. The message is for the operator.
     case retry(_ message: String, after: Duration? = nil)
     /// Failed for good: trying again would not help. The event is given up on at once, as the lambda's `exhausted:` setting says.
     case fatal(_ message: String)

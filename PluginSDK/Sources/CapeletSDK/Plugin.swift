@@ -8,13 +8,14 @@ internal import CCapelet
 /// @c(capelet_plugin_v1) public func capeletPlugin() -> PluginTable { plugin.table }
 /// ```
 ///
-/// The entry point has to be `public`: a release build drops one that is not. The global is made by the first call, and only once, whatever thread
-/// calls; making it starts nothing.
+/// The entry point has to be `public`: a release build drops one that is not. The global is made by the first call, and only once,
+/// whatever thread calls; making it starts nothing.
 public struct Plugin: @unchecked Sendable {
     /// What the entry point returns. Never freed and never changed, hence Sendable.
     public let table: PluginTable
 
-    /// A plugin of one or more lambdas. Two of the same name, or a name that is not made of letters, digits, `-` and `_`, is a programming error.
+    /// A plugin of one or more lambdas. Two of the same name, or a name that is not made of letters, digits, `-` and `_`, is a
+    /// programming error.
     public init(version: String, _ lambdas: LambdaEntry...) {
         precondition(!lambdas.isEmpty, "a plugin has at least one lambda")
         let names = lambdas.map(\.name)
@@ -119,7 +120,8 @@ private func runner(_ state: UnsafeMutableRawPointer?) -> Runner {
 }
 
 private func startLambda(
-    host: UnsafePointer<capelet_host>?, state: UnsafeMutablePointer<UnsafeMutableRawPointer?>?, result: UnsafeMutablePointer<capelet_result>?
+    host: UnsafePointer<capelet_host>?, state: UnsafeMutablePointer<UnsafeMutableRawPointer?>?,
+    result: UnsafeMutablePointer<capelet_result>?
 ) -> Int32 {
     guard let host, let state else { return 1 }
     guard let entry = Host(table: host).entry else {

@@ -2,11 +2,11 @@
 import PackageDescription
 
 let package = Package(
-    name: "{{name}}",
+    name: "__name__",
     platforms: [.macOS(.v15)],
     products: [
-        // The plugin: .build/release/lib{{name}}.so
-        .library(name: "{{name}}", type: .dynamic, targets: ["{{Name}}Plugin"])
+        // The plugin: .build/release/lib__name__.so
+        .library(name: "__name__", type: .dynamic, targets: ["__Name__Plugin"])
     ],
     dependencies: [
         // A copy of Capelet's plugin SDK; it has no dependencies of its own.
@@ -14,11 +14,11 @@ let package = Package(
     ],
     targets: [
         .target(
-            name: "{{Name}}Plugin",
+            name: "__Name__Plugin",
             dependencies: [
-                .product(name: "CapeletSDK", package: "capelet-sdk"),
-                // Codable payloads, outputs and configuration; with it the plugin links Foundation. Then `import CapeletJSON`.
+                // For Codable payloads, outputs and configuration add this and `import CapeletJSON`; the plugin then links Foundation.
                 // .product(name: "CapeletJSON", package: "capelet-sdk"),
+                .product(name: "CapeletSDK", package: "capelet-sdk")
             ])
     ]
 )

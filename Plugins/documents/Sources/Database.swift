@@ -2,9 +2,9 @@ internal import CSQLite
 internal import CapeletSDK
 
 #if canImport(Glibc)
-internal import Glibc
+    internal import Glibc
 #else
-internal import Musl
+    internal import Musl
 #endif
 
 /// One SQLite connection; errors of SQLite become retries with SQLite's words.
@@ -35,7 +35,8 @@ final class Database {
             throw failure
         }
         sqlite3_extended_result_codes(connection, 1)
-        sqlite3_busy_timeout(connection, Int32(clamping: busyTimeout.components.seconds * 1000 + busyTimeout.components.attoseconds / 1_000_000_000_000_000))
+        sqlite3_busy_timeout(
+            connection, Int32(clamping: busyTimeout.components.seconds * 1000 + busyTimeout.components.attoseconds / 1_000_000_000_000_000))
     }
 
     deinit { close() }
@@ -53,7 +54,8 @@ final class Database {
         guard code == SQLITE_OK else { throw failure(code, sql) }
     }
 
-    /// Switches to WAL. That needs the file alone, and fails at once when two workers do it with a new file: the busy timeout does not cover it.
+    /// Switches to WAL. That needs the file alone, and fails at once when two workers do it with a new file: the busy timeout does not
+    /// cover it.
     func useWriteAheadLog(within limit: Duration) throws(Failure) {
         let deadline = ContinuousClock.now + limit
         while true {

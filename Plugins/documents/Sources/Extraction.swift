@@ -1,7 +1,7 @@
 /// What `extract` puts out, and `index` takes in: what is known about a file, and its text.
 ///
-/// Encoded as one line of JSON, `{"kind":"text","size":12,"mtime":1767225600000000000,"hash":"…","encoding":"utf-8","cut":false}`, a line feed, and
-/// the text.
+/// Encoded as one line of JSON, `{"kind":"text","size":12,"mtime":1767225600000000000,"hash":"…","encoding":"utf-8","cut":false}`, a
+/// line feed, and the text.
 struct Extraction: Equatable {
     /// What became of the file.
     enum Kind: String {

@@ -1,9 +1,9 @@
 internal import CapeletSDK
 
 #if canImport(Glibc)
-internal import Glibc
+    internal import Glibc
 #else
-internal import Musl
+    internal import Musl
 #endif
 
 /// The bytes of a file below a root, up to a limit, and what the system says about it.
@@ -18,8 +18,8 @@ struct FileContents {
     /// Whether the file has more bytes than were read.
     var isCut: Bool { size > Int64(bytes.count) }
 
-    /// Reads `path` below `root`, without following a symbolic link on the way. Nil if there is no such regular file any more.
-    /// Errors that may pass (permissions, no descriptors, a failing disk) are thrown as retries; a path that leads out of the root is fatal.
+    /// Reads `path` below `root`, without following a symbolic link on the way. Nil if there is no such regular file any more. Errors
+    /// that may pass (permissions, no descriptors, a failing disk) are thrown as retries; a path that leads out of the root is fatal.
     static func load(root: [UInt8], path: [UInt8], sizeMax: Int, isCancelled: () -> Bool) throws(LambdaError) -> FileContents? {
         guard let descriptor = try openBelow(root, path) else { return nil }
         defer { close(descriptor) }
@@ -47,8 +47,8 @@ struct FileContents {
         return FileContents(bytes: bytes, size: max(Int64(status.st_size), Int64(count)), mtime: mtime)
     }
 
-    /// O_PATH | O_DIRECTORY: a folder to look things up in, even one that must not be listed. O_PATH is not in the C library's Swift overlay;
-    /// this is its value on every architecture that Swift runs on (asm-generic/fcntl.h).
+    /// O_PATH | O_DIRECTORY: a folder to look things up in, even one that must not be listed. O_PATH is not in the C library's Swift
+    /// overlay; this is its value on every architecture that Swift runs on (asm-generic/fcntl.h).
     private static let folderOnly = 0o10000000 | O_DIRECTORY
 
     /// Opens folder by folder, so that no link is followed anywhere below the root. O_NONBLOCK: a FIFO in place of the file must not block.

@@ -11,8 +11,8 @@ enum Gzip {
     /// Whether the bytes begin as a gzip file does.
     static func isGzip(_ bytes: [UInt8]) -> Bool { bytes.count > 18 && bytes[0] == 0x1F && bytes[1] == 0x8B && bytes[2] == 8 }
 
-    /// Unpacks all members of a gzip file, up to `sizeMax` bytes. Nil if nothing of it can be unpacked; what was unpacked before damage, or before the
-    /// input was cut, is returned as cut.
+    /// Unpacks all members of a gzip file, up to `sizeMax` bytes. Nil if nothing of it can be unpacked; what was unpacked before
+    /// damage, or before the input was cut, is returned as cut.
     static func unpack(_ packed: [UInt8], sizeMax: Int) -> Unpacked? {
         var packed = packed
         return packed.withUnsafeMutableBufferPointer { input -> Unpacked? in

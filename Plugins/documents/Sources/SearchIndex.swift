@@ -48,8 +48,8 @@ final class SearchIndex {
         return try statement.step() ? statement.int(0) : 0
     }
 
-    /// Runs `body` in a transaction that is rolled back if it throws. It takes the write lock first: a transaction that reads and then wants to
-    /// write fails at once when another has written in between, without waiting.
+    /// Runs `body` in a transaction that is rolled back if it throws. It takes the write lock first: a transaction that reads and then
+    /// wants to write fails at once when another has written in between, without waiting.
     func transaction(_ body: () throws -> Void) throws {
         try database.execute("BEGIN IMMEDIATE")
         do {
@@ -61,7 +61,8 @@ final class SearchIndex {
         }
     }
 
-    /// Brings the index up to what an event says about `path`. Does nothing if a later event of the path was applied before. Within a transaction.
+    /// Brings the index up to what an event says about `path`. Does nothing if a later event of the path was applied before. Within a
+    /// transaction.
     ///
     /// The text of a file whose hash has not changed is left as it is, unless `rewrites`.
     func apply(_ extraction: Extraction, path: String, sequence: UInt64, offset: UInt64, rewrites: Bool = false) throws {
@@ -74,14 +75,16 @@ final class SearchIndex {
         let values = [offset, sequence, extraction.size, extraction.mtime]
         if let known {
             id = known.id
-            let update = try database.statement("UPDATE files SET offset = ?, sequence = ?, size = ?, mtime = ?, kind = ?, hash = ? WHERE id = ?")
+            let update = try database.statement(
+                "UPDATE files SET offset = ?, sequence = ?, size = ?, mtime = ?, kind = ?, hash = ? WHERE id = ?")
             for value in values { try update.bind(value) }
             try update.bind(extraction.kind.rawValue)
             try update.bind(extraction.hash)
             try update.bind(id)
             try update.run()
         } else {
-            let insert = try database.statement("INSERT INTO files(offset, sequence, size, mtime, kind, hash, path) VALUES (?, ?, ?, ?, ?, ?, ?)")
+            let insert = try database.statement(
+                "INSERT INTO files(offset, sequence, size, mtime, kind, hash, path) VALUES (?, ?, ?, ?, ?, ?, ?)")
             for value in values { try insert.bind(value) }
             try insert.bind(extraction.kind.rawValue)
             try insert.bind(extraction.hash)

@@ -3,12 +3,12 @@ import CapeletSDK
 /// Greets the subject of every event.
 ///
 /// There is one instance in each worker process. It is made, used and stopped on one thread, so it may keep state without locks.
-struct {{Name}}Lambda: Lambda {
+struct __Name__Lambda: Lambda {
     private let greeting: String
     private var count = 0
 
-    /// Called once in each worker, before the first event. Read the configuration, open files and connections here; a thrown error is a failed start,
-    /// and `capelet status` shows it.
+    /// Called once in each worker, before the first event. Read the configuration, open files and connections here; a thrown error is a
+    /// failed start, and `capelet status` shows it.
     init(context: Context) throws {
         greeting = context.config.string("greeting", default: "Hello")
         // Also: int, bool, double, duration, byteCount, strings, requiredString; context.stateDirectory is a folder of your own.
@@ -39,7 +39,7 @@ struct {{Name}}Lambda: Lambda {
 /// many events at once a `BatchLambda`.
 private let plugin = Plugin(
     version: "0.1.0",
-    .lambda("{{name}}", {{Name}}Lambda.self, summary: "Greets the subject of every event"))
+    .lambda("__name__", __Name__Lambda.self, summary: "Greets the subject of every event"))
 
 /// The one function that a plugin exports. It has to be public.
 @c(capelet_plugin_v1) public func capeletPlugin() -> PluginTable { plugin.table }

@@ -1,4 +1,4 @@
-/* {{name}}: a lambda that greets the subject of every event. capelet.h says what each part means. */
+/* __name__: a lambda that greets the subject of every event. capelet.h says what each part means. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +11,7 @@ typedef struct {
     const capelet_host *host;
     capelet_bytes greeting;
     uint64_t count;
-} {{Name}}State;
+} __Name__State;
 
 static void set_message(capelet_result *result, const char *message) {
     snprintf(result->message, sizeof result->message, "%s", message);
@@ -19,7 +19,7 @@ static void set_message(capelet_result *result, const char *message) {
 
 /* Called once in each worker, before the first event. Read the configuration, open files and connections here. */
 static int32_t start(const capelet_host *host, void **state, capelet_result *result) {
-    {{Name}}State *self = calloc(1, sizeof *self);
+    __Name__State *self = calloc(1, sizeof *self);
     if (self == NULL) {
         set_message(result, "out of memory");
         return 1;
@@ -39,7 +39,7 @@ static void stop(void *state) {
 
 /* Called for every event. The same event can come more than once: after a crash, a timeout or a retry. */
 static int32_t handle(void *state, const capelet_event *event, capelet_result *result) {
-    {{Name}}State *self = state;
+    __Name__State *self = state;
     self->count += 1;
 
     if (event->payload.size == 0) {
@@ -65,16 +65,16 @@ static int32_t handle(void *state, const capelet_event *event, capelet_result *r
     return CAPELET_SUCCESS;
 }
 
-static const capelet_lambda {{Name}}_lambda = {
+static const capelet_lambda __Name___lambda = {
     .struct_size = sizeof(capelet_lambda),
-    .name = "{{name}}",
+    .name = "__name__",
     .summary = "Greets the subject of every event",
     .start = start,
     .stop = stop,
     .handle = handle,
 };
 
-static const capelet_lambda *const lambdas[] = {&{{Name}}_lambda};
+static const capelet_lambda *const lambdas[] = {&__Name___lambda};
 
 static const capelet_plugin plugin = {
     .struct_size = sizeof(capelet_plugin),
