@@ -95,3 +95,9 @@ int capelet_linux_pipe(int ends[2]) {
 }
 
 const char *capelet_linux_error_text(int code, char *text, size_t capacity) { return strerror_r(code, text, capacity); }
+
+int64_t capelet_linux_monotonic_nanos(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}

@@ -43,3 +43,6 @@ int capelet_linux_pipe(int ends[2]);
 
 /// The words for an errno, in `text` or elsewhere. Any thread.
 const char *capelet_linux_error_text(int code, char *text, size_t capacity);
+
+/// CLOCK_MONOTONIC in nanoseconds.
+int64_t capelet_linux_monotonic_nanos(void);
