@@ -79,6 +79,9 @@ public protocol Journal: AnyObject, Sendable {
     /// Parts of a join that has not all its upstreams yet (`after: [a, b]`).
     func joinParts(_ stream: StreamID, position: UInt64) throws(JournalError) -> [JoinPart]
 
+    /// All parts of joins that are on disk. Called at start.
+    func allJoins() throws(JournalError) -> [JoinPart]
+
     /// Calls `body` with every key and value that a source has stored, in the order of keys.
     func sourceState(_ source: String, _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) -> Void) throws(JournalError)
 

@@ -205,6 +205,10 @@ public final class MemoryJournal: Journal, @unchecked Sendable {
         try locked { storage.joins[JoinKey(stream: stream, offset: position)] ?? [] }
     }
 
+    public func allJoins() throws(JournalError) -> [JoinPart] {
+        try locked { storage.joins.values.flatMap { $0 }.sorted { ($0.key.stream.rawValue, $0.key.offset) < ($1.key.stream.rawValue, $1.key.offset) } }
+    }
+
     public func sourceState(_ source: String, _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) -> Void) throws(JournalError) {
         let state = try locked { storage.sources[source] ?? [:] }
         for (key, value) in state.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) {

@@ -204,15 +204,11 @@ final class MemoryStorage: JournalStorage {
     func externalPayload(_ number: UInt64) -> [UInt8]? { payloads[number] }
 
     private func retain(_ records: RecordBuffer) {
-        for index in 0..<records.count {
-            if let number = records.view(index).externalNumber { payloadReferences[number, default: 0] += 1 }
-        }
+        for number in records.externalNumbers { payloadReferences[number, default: 0] += 1 }
     }
 
     private func release(_ records: RecordBuffer) {
-        for index in 0..<records.count {
-            if let number = records.view(index).externalNumber { releasePayload(number) }
-        }
+        for number in records.externalNumbers { releasePayload(number) }
     }
 
     private func releasePayload(_ number: UInt64) {

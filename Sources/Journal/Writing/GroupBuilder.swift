@@ -84,7 +84,7 @@ struct GroupBuilder {
                 if ledger.description.kind == .domain {
                     _ = try stage(append.records, in: ledger, isEmitted: true, isAtomic: false)
                 } else {
-                    ledger.place(append.records, indices: nil, ids: [], fingerprints: [], external: externalNumbers(append.records))
+                    ledger.place(append.records, indices: nil, ids: [], fingerprints: [], external: append.records.externalNumbers)
                     events += UInt64(append.records.count)
                 }
             }
@@ -238,11 +238,14 @@ struct GroupBuilder {
         if let known = ledger.window?.offset(of: fingerprint) { return .duplicate(offset: known) }
         return .outOfOrder(last: last.sequence)
     }
+}
 
-    private func externalNumbers(_ records: RecordBuffer) -> [UInt64] {
+extension RecordBuffer {
+    /// Numbers of payload files that the records name.
+    var externalNumbers: [UInt64] {
         var numbers: [UInt64] = []
-        for index in 0..<records.count {
-            if let number = records.view(index).externalNumber { numbers.append(number) }
+        for index in 0..<count {
+            if let number = view(index).externalNumber { numbers.append(number) }
         }
         return numbers
     }

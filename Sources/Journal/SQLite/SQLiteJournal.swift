@@ -1,0 +1,254 @@
+import Foundation
+import GRDB
+import GRDBSQLite
+import Synchronization
+public import WorkerProtocol
+
+/// The journal in one SQLite file, `journal.sqlite` in the data directory (DESIGN §3, SEMANTICS §1 and §7).
+///
+/// One writer thread owns the pool's writing connection from opening to closing. It takes everything that waits, writes it in one transaction, and
+/// answers after the fsync: under load a group is what came in during the fsync of the one before. When nothing waits it removes what is done with.
+///
+/// **Relaxed appends.** A group of nothing but relaxed appends is committed without waiting for its fsync, which follows with the next
+/// full group or after 100 ms. A crash of the process loses nothing of it; a crash of the machine may lose events answered in its last 100 ms.
+/// The file stays consistent either way: what is lost is a tail.
+///
+/// **Failures.** When writing fails, nobody in the group is acknowledged, and `figures().fault` says why until a group succeeds. After an I/O error a
+/// checkpoint has to succeed first, because the kernel may have dropped pages that it could not write. The next tries wait for 10 ms to 1 s.
+///
+/// Functions that block for a commit may be called on the writer's thread too (from a completion), but should not be.
+public final class SQLiteJournal: Journal, Sendable {
+    /// How the file is used.
+    public struct Options: Sendable {
+        /// Bytes of recent batches that `cached` knows.
+        public var cacheBytesMax = 64 << 20
+        /// Opens a file although acknowledged events are missing from it, saying so in the log; else it is refused.
+        public var acceptsLosses = false
+        /// The clock, milliseconds since 1970.
+        public var now: @Sendable () -> Int64 = { wallClockMillis() }
+        /// Called with what an operator should know; any thread.
+        public var log: @Sendable (String) -> Void = { _ in }
+        /// The defaults.
+        public init() {}
+    }
+
+    /// The data directory.
+    public let directory: String
+    public let subjectHash: SubjectHash
+    private let path: String
+    private let pool: DatabasePool
+    private let payloads: PayloadFiles
+    private let view: JournalView
+    private let thread: JournalThread
+    private let lock: Mutex<DirectoryLock?>
+
+    /// Opens the journal of a data directory, making it where there is none.
+    ///
+    /// Throws `inUse` when another process has it, `newerSchema`, `damaged` when acknowledged events are missing, `full` or `failed`.
+    public static func open(directory: String, options: Options = Options()) throws(JournalError) -> SQLiteJournal {
+        try SQLiteJournal(directory: directory, options: options)
+    }
+
+    private init(directory: String, options: Options) throws(JournalError) {
+        self.directory = directory
+        lock = Mutex(try DirectoryLock(directory: directory))
+        let path = directory + "/journal.sqlite"
+        self.path = path
+        let pool = try Self.openPool(path)
+        self.pool = pool
+        let view = JournalView(cacheBytesMax: options.cacheBytesMax)
+        self.view = view
+        let opened: (SubjectHash, PayloadFiles) = try Self.mapped("opening \(path)") {
+            try pool.writeWithoutTransaction { db in
+                guard let connection = db.sqliteConnection else { throw JournalError(.closed, "the journal is closed") }
+                return try Self.prepare(connection, directory: directory, path: path, options: options)
+            }
+        }
+        (subjectHash, payloads) = opened
+        thread = try JournalThread(pool: pool, directory: directory, payloads: opened.1, view: view, hash: opened.0, now: options.now)
+    }
+
+    private static func openPool(_ path: String) throws(JournalError) -> DatabasePool {
+        var configuration = Configuration()
+        configuration.label = "journal"
+        configuration.maximumReaderCount = 4
+        configuration.busyMode = .timeout(5)
+        configuration.prepareDatabase { db in
+            // Of a new file; older ones keep theirs.
+            try db.execute(sql: "PRAGMA page_size = 16384")
+            try db.execute(sql: "PRAGMA cache_size = -16384")
+        }
+        return try mapped("opening \(path)") { try DatabasePool(path: path, configuration: configuration) }
+    }
+
+    /// Brings the file up to date and checks it, on the writing connection.
+    private static func prepare(
+        _ connection: OpaquePointer, directory: String, path: String, options: Options
+    ) throws(JournalError) -> (SubjectHash, PayloadFiles) {
+        try Schema.migrate(connection, path: path)
+        // The log is written back by SQLiteStorage, so that a failure of that is seen; it shrinks to this when it begins anew.
+        try Schema.execute(connection, "PRAGMA journal_size_limit = \(64 << 20)")
+        sqlite3_wal_autocheckpoint(connection, 0)
+        let statements = SQLStatements(connection)
+        do throws(JournalError) {
+            try SQLiteReads(statements: statements).verify()
+        } catch {
+            guard error.code == .damaged, options.acceptsLosses else { throw error }
+            options.log("opened all the same, as asked: \(error.message)")
+        }
+        let key = try statements("SELECT value FROM meta WHERE name = 'subject_key'").first { $0.numbers(0) } ?? []
+        guard key.count == 2 else { throw JournalError(.damaged, "\(path) has no key for subjects; restore a backup") }
+        let payloads = try PayloadFiles(directory: directory + "/payloads") { number throws(JournalError) in
+            try statements("SELECT 1 FROM payloads WHERE number = ? AND rows > 0").bind(1, number).first { _ in true } ?? false
+        }
+        payloads.reserve(upTo: try statements("SELECT ifnull(max(number), 0) FROM payloads").first { $0.bits(0) } ?? 0)
+        return (SubjectHash(key0: key[0], key1: key[1]), payloads)
+    }
+
+    deinit { close() }
+
+    // MARK: Writing
+
+    public func append(_ request: AppendRequest) { thread.hand(.append(request)) }
+
+    public func commit(_ commit: JournalCommit, completion: @escaping @Sendable (Result<Void, JournalError>) -> Void) {
+        thread.hand(.commit(commit, completion: completion))
+    }
+
+    public func setObserver(_ observer: @escaping @Sendable ([StreamAdvance]) -> Void) { view.setObserver(observer) }
+
+    public func storePayload(_ payload: UnsafeRawBufferPointer) throws(JournalError) -> UInt64 { try payloads.store(payload) }
+
+    public func close() {
+        // On the writer's own thread (the last reference went in a completion) the pool closes when it goes.
+        if thread.stop() { try? pool.close() }
+        lock.withLock { $0 = nil }
+    }
+
+    // MARK: Streams and routes
+
+    public func stream(_ kind: StreamKind, named name: String) throws(JournalError) -> StreamID {
+        if let known = view.stream(kind, named: name) { return known }
+        return try thread.perform { writer, _ throws(JournalError) in try writer.stream(kind, named: name) }
+    }
+
+    public func streams() -> [StreamDescription] { view.descriptions }
+
+    public func configure(_ stream: StreamID, _ settings: StreamSettings) {
+        thread.post { writer, _ in writer.configure(stream, settings) }
+    }
+
+    public func route(lambda: String, domain: String, stream: StreamID, start: RouteStart) throws(JournalError) -> RouteState {
+        try thread.perform { writer, _ throws(JournalError) in
+            try writer.route(lambda: lambda, domain: domain, stream: stream, start: start)
+        }
+    }
+
+    public func routes() throws(JournalError) -> [RouteState] { try read { reads throws(JournalError) in try SQLiteStorage.routes(reads.statements) } }
+
+    public func setLive(_ routes: [RouteID]) { thread.post { writer, _ in writer.setLive(routes) } }
+
+    public func forget(_ route: RouteID) throws(JournalError) {
+        try thread.perform { writer, _ throws(JournalError) in try writer.forget(route) }
+    }
+
+    // MARK: Reading
+
+    public func end(of stream: StreamID) -> UInt64 { view.end(of: stream) }
+    public func start(of stream: StreamID) -> UInt64 { view.start(of: stream) }
+    public func cached(_ stream: StreamID, at position: UInt64) -> EventBatch? { view.cached(stream, at: position) }
+
+    public func read(_ stream: StreamID, from position: UInt64, maximumBytes: Int) throws(JournalError) -> [EventBatch] {
+        let name = view.descriptions.first { $0.id == stream }?.name ?? "stream \(stream.rawValue)"
+        return try read { reads throws(JournalError) in try reads.batches(stream, name: name, from: position, maximumBytes: maximumBytes) }
+    }
+
+    public func deferredHeads(_ route: RouteID) throws(JournalError) -> [DeferredHead] {
+        try read { reads throws(JournalError) in try reads.deferredHeads(route) }
+    }
+
+    public func deferredRows(
+        _ route: RouteID, subjectHash: UInt64, after: Int64, maximumBytes: Int
+    ) throws(JournalError) -> [DeferredRow] {
+        try read { reads throws(JournalError) in
+            try reads.deferredRows(route, subjectHash: subjectHash, after: after, maximumBytes: maximumBytes)
+        }
+    }
+
+    public func nextRowID() throws(JournalError) -> Int64 { try read { reads throws(JournalError) in try reads.nextRowID() } }
+
+    public func blocked(_ query: RowQuery) throws(JournalError) -> [BlockedEvent] {
+        try read { reads throws(JournalError) in try reads.blocked(query) }
+    }
+
+    public func deadLetters(_ query: RowQuery) throws(JournalError) -> [DeadLetter] {
+        try read { reads throws(JournalError) in try reads.deadLetters(query) }
+    }
+
+    public func rowCounts() throws(JournalError) -> [RouteID: RowCounts] { try read { reads throws(JournalError) in try reads.rowCounts() } }
+
+    public func joinParts(_ stream: StreamID, position: UInt64) throws(JournalError) -> [JoinPart] {
+        try read { reads throws(JournalError) in try reads.joinParts(stream, position: position) }
+    }
+
+    public func allJoins() throws(JournalError) -> [JoinPart] { try read { reads throws(JournalError) in try reads.allJoins() } }
+
+    public func sourceState(_ source: String, _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) -> Void) throws(JournalError) {
+        try read { reads throws(JournalError) in try reads.sourceState(source, body) }
+    }
+
+    public func externalPayload(_ number: UInt64) throws(JournalError) -> [UInt8] { try payloads.load(number) }
+
+    public func figures() -> JournalFigures {
+        var figures = view.figures()
+        figures.databaseBytes = Self.fileSize(path)
+        figures.walBytes = Self.fileSize(path + "-wal")
+        return figures
+    }
+
+    public func backup(to target: String) throws(JournalError) {
+        guard access(target, F_OK) != 0 else {
+            throw JournalError(.failed, "\(target) exists; a backup is not written over it")
+        }
+        // On a reader, so that writing goes on; compact, because VACUUM leaves out what was freed.
+        try Self.mapped("backup to \(target)") {
+            try pool.unsafeRead { db in
+                guard let connection = db.sqliteConnection else { throw JournalError(.closed, "the journal is closed") }
+                try SQLStatement(connection, "VACUUM INTO ?").bind(1, target).run()
+            }
+        }
+    }
+
+    /// Runs `body` on one consistent state of the file.
+    private func read<T>(_ body: (SQLiteReads) throws(JournalError) -> T) throws(JournalError) -> T {
+        try Self.mapped("reading") {
+            try pool.read { db in
+                guard let connection = db.sqliteConnection else { throw JournalError(.closed, "the journal is closed") }
+                return try body(SQLiteReads(statements: SQLStatements(connection)))
+            }
+        }
+    }
+
+    /// The value of a pragma on the writing connection.
+    func writerPragma(_ name: String) throws(JournalError) -> Int64 {
+        try thread.perform { _, storage throws(JournalError) in try Schema.pragma(storage.connection, name) }
+    }
+
+    private static func fileSize(_ path: String) -> UInt64 {
+        var status = stat()
+        return stat(path, &status) == 0 ? UInt64(status.st_size) : 0
+    }
+
+    private static func mapped<T>(_ what: String, _ body: () throws -> T) throws(JournalError) -> T {
+        do {
+            return try body()
+        } catch let error as JournalError {
+            throw error
+        } catch let error as DatabaseError {
+            if error.resultCode == .SQLITE_MISUSE { throw JournalError(.closed, "the journal is closed") }
+            throw JournalError(sqlite: error.extendedResultCode.rawValue, on: nil, doing: "\(what): \(error)")
+        } catch {
+            throw JournalError(.failed, "the journal's database, \(what): \(error)")
+        }
+    }
+}
