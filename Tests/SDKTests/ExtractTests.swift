@@ -98,6 +98,19 @@ struct ExtractTests {
         #expect(huge.text.utf8.count + huge.header.utf8.count < 1 << 20 && huge.text.allSatisfy { $0 == "€" })
     }
 
+    @Test("the hash is that of the whole file, also of one that is cut, and empty over hash-max-size")
+    func hashLimit() throws {
+        let whole = "09ecb6ebc8bcefc733f6f2ec44f791abeed6a99edf0cc31519637898aebd52d8"
+        try fixture.write("f", [UInt8](repeating: UInt8(ascii: "x"), count: 100))
+        let read = { (config: [String: String]) in fixture.extract(fixture.event("f"), config: config) }
+        let cut = read(["max-size": "10"])
+        #expect(cut.header.contains(whole) && cut.text == "xxxxxxxxxx" && cut.header.contains(#""size":100,"#))
+        #expect(read(["hash-max-size": "100"]).header.contains(whole))
+        let unhashed = read(["hash-max-size": "99"])
+        #expect(unhashed.header.contains(#""hash":"","#) && unhashed.text.count == 100)
+        #expect(read(["hash-max-size": "0", "max-size": "7"]).text == "xxxxxxx")
+    }
+
     @Test("a deleted file is said to be deleted; one that is not there, or no file, is gone")
     func absent() throws {
         #expect(fixture.extract(fixture.event("x", "deleted")).header.hasPrefix(#"{"kind":"deleted","size":0,"#))

@@ -5,14 +5,16 @@ internal import CapeletSDK
 /// Takes from the event: payload (the path's bytes, relative to the root), header `root`, type `created`, `modified` or `deleted`. Puts
 /// out an `Extraction`.
 struct Extract: Lambda {
-    /// Most bytes that are read of a file, and unpacked of one.
-    private let sizeMax: Int
+    /// `sizeMax` is also the most that is unpacked of a file.
+    private let limits: FileContents.Limits
     private let unpacksGzip: Bool
     /// The most an output may have (capelet.h).
     private let outputSizeMax = 1 << 20
 
     init(context: Context) throws {
-        sizeMax = try context.config.byteCount("max-size", default: 4 << 20, in: 1...(64 << 20))
+        limits = FileContents.Limits(
+            sizeMax: try context.config.byteCount("max-size", default: 4 << 20, in: 1...(64 << 20)),
+            hashSizeMax: try context.config.byteCount("hash-max-size", default: 64 << 20))
         unpacksGzip = try context.config.bool("gzip", default: true)
     }
 
@@ -28,7 +30,7 @@ struct Extract: Lambda {
             return .fatal("header root is missing: extract takes the events of a directory source")
         }
         let path = event.payload
-        guard let file = try FileContents.load(root: root, path: path, sizeMax: sizeMax, isCancelled: { event.isCancelled }) else {
+        guard let file = try FileContents.load(root: root, path: path, limits: limits, isCancelled: { event.isCancelled }) else {
             try event.output(Extraction(kind: .gone).encoded)
             return .success
         }
@@ -38,12 +40,12 @@ struct Extract: Lambda {
 
     /// What a file's bytes are.
     func extraction(of file: FileContents) -> Extraction {
-        var extraction = Extraction(kind: .binary, size: file.size, mtime: file.mtime, hash: SHA256.hex(file.bytes))
+        var extraction = Extraction(kind: .binary, size: file.size, mtime: file.mtime, hash: file.hash)
         var bytes = file.bytes
         var suffix = ""
         extraction.isCut = file.isCut
         if unpacksGzip, Gzip.isGzip(bytes) {
-            guard let unpacked = Gzip.unpack(bytes, sizeMax: sizeMax) else { return extraction }
+            guard let unpacked = Gzip.unpack(bytes, sizeMax: limits.sizeMax) else { return extraction }
             bytes = unpacked.bytes
             extraction.isCut = file.isCut || unpacked.isCut
             suffix = "+gzip"

@@ -20,7 +20,7 @@ struct Extraction: Equatable {
     var size: Int64 = 0
     /// When the file was last changed, in nanoseconds since 1970.
     var mtime: Int64 = 0
-    /// SHA-256 of the file's bytes in hexadecimal, up to `max-size`. Empty for what is not there.
+    /// SHA-256 of the whole file in hexadecimal. Empty for what is not there, and for a file over `hash-max-size`.
     var hash = ""
     /// `utf-8` or `latin-1`, with `+gzip` for what was unpacked. Empty unless `kind` is text.
     var encoding = ""

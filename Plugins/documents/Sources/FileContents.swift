@@ -6,45 +6,59 @@ internal import CapeletSDK
     internal import Musl
 #endif
 
-/// The bytes of a file below a root, up to a limit, and what the system says about it.
+/// What is in a file below a root, and what the system says about it.
 struct FileContents {
-    /// At most the limit that was asked for.
+    /// The file's beginning, at most as much as was asked for.
     let bytes: [UInt8]
     /// Bytes in the file.
     let size: Int64
     /// Nanoseconds since 1970.
     let mtime: Int64
+    /// SHA-256 of the whole file in hexadecimal; empty for one that was too large for that.
+    let hash: String
 
-    /// Whether the file has more bytes than were read.
+    /// Whether the file has more bytes than `bytes`.
     var isCut: Bool { size > Int64(bytes.count) }
 
-    /// Reads `path` below `root`, without following a symbolic link on the way. Nil if there is no such regular file any more. Errors
-    /// that may pass (permissions, no descriptors, a failing disk) are thrown as retries; a path that leads out of the root is fatal.
-    static func load(root: [UInt8], path: [UInt8], sizeMax: Int, isCancelled: () -> Bool) throws(LambdaError) -> FileContents? {
+    /// How much to read.
+    struct Limits {
+        /// The most bytes that are kept.
+        var sizeMax: Int
+        /// The largest file that is read to its end, for its hash.
+        var hashSizeMax: Int
+    }
+
+    /// Reads `path` below `root`, without following a symbolic link on the way. Nil if there is no such regular file any more. Errors that
+    /// may pass (permissions, no descriptors, a failing disk) are thrown as retries; a path that leads out of the root is fatal.
+    static func load(root: [UInt8], path: [UInt8], limits: Limits, isCancelled: () -> Bool) throws(LambdaError) -> FileContents? {
         guard let descriptor = try openBelow(root, path) else { return nil }
         defer { close(descriptor) }
         var status = stat()
         guard fstat(descriptor, &status) == 0 else { throw failure("fstat", path) }
         guard status.st_mode & S_IFMT == S_IFREG else { return nil }
 
-        // One byte more than the size, so that the end is seen without another turn.
-        var bytes = [UInt8](repeating: 0, count: min(sizeMax, max(Int(status.st_size) + 1, 4096)))
-        var count = 0
-        while true {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(min(limits.sizeMax, Int(status.st_size)))
+        var chunk = [UInt8](repeating: 0, count: max(4096, min(1 << 20, Int(status.st_size) + 1)))
+        var hash = SHA256()
+        var total = 0
+        // A file that grows while it is read may pass the limit of the hash on the way.
+        while total <= limits.hashSizeMax || bytes.count < limits.sizeMax {
             if isCancelled() { throw .retry("cancelled") }
-            if count == bytes.count {
-                guard count < sizeMax else { break }
-                bytes.append(contentsOf: repeatElement(0, count: min(count, sizeMax - count)))
-            }
-            let got = bytes.withUnsafeMutableBytes { read(descriptor, $0.baseAddress! + count, min($0.count - count, 1 << 20)) }
+            let got = chunk.withUnsafeMutableBytes { read(descriptor, $0.baseAddress!, $0.count) }
             if got < 0, errno == EINTR { continue }
             guard got >= 0 else { throw failure("read", path) }
             if got == 0 { break }
-            count += got
+            total += got
+            bytes.append(contentsOf: chunk.prefix(min(got, limits.sizeMax - bytes.count)))
+            if total <= limits.hashSizeMax { chunk.withUnsafeBytes { hash.update(UnsafeRawBufferPointer(rebasing: $0[..<got])) } }
+            // The rest of a file that is too large for a hash is of no use.
+            if Int(status.st_size) > limits.hashSizeMax, bytes.count == limits.sizeMax { break }
         }
-        bytes.removeLast(bytes.count - count)
-        let mtime = Int64(status.st_mtim.tv_sec) * 1_000_000_000 + Int64(status.st_mtim.tv_nsec)
-        return FileContents(bytes: bytes, size: max(Int64(status.st_size), Int64(count)), mtime: mtime)
+        return FileContents(
+            bytes: bytes, size: max(Int64(status.st_size), Int64(total)),
+            mtime: Int64(status.st_mtim.tv_sec) * 1_000_000_000 + Int64(status.st_mtim.tv_nsec),
+            hash: max(Int(status.st_size), total) <= limits.hashSizeMax ? hash.finish() : "")
     }
 
     /// O_PATH | O_DIRECTORY: a folder to look things up in, even one that must not be listed. O_PATH is not in the C library's Swift

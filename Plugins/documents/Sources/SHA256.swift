@@ -1,28 +1,39 @@
 /// SHA-256, as in FIPS 180-4; so that the hashes in the index can be compared with those of `sha256sum`.
 struct SHA256 {
-    /// The hash in hexadecimal.
-    static func hex(_ bytes: [UInt8]) -> String {
-        var hash = SHA256()
-        return bytes.withUnsafeBytes { hash.finish($0) }
-    }
-
+    /// Bytes that do not fill a block yet.
+    private var pending: [UInt8] = []
+    private var byteCount: UInt64 = 0
     private var state: [8 of UInt32] = [
         0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19,
     ]
     private var schedule: [64 of UInt32] = .init(repeating: 0)
 
-    private mutating func finish(_ bytes: UnsafeRawBufferPointer) -> String {
-        let whole = bytes.count / 64 * 64
-        for at in stride(from: 0, to: whole, by: 64) { compress(bytes, at) }
-
-        var tail = [UInt8](bytes[whole...])
-        tail.append(0x80)
-        while tail.count % 64 != 56 { tail.append(0) }
-        let bits = UInt64(bytes.count) * 8
-        for shift in stride(from: 56, through: 0, by: -8) { tail.append(UInt8(truncatingIfNeeded: bits >> UInt64(shift))) }
-        tail.withUnsafeBytes { tail in
-            for at in stride(from: 0, to: tail.count, by: 64) { compress(tail, at) }
+    /// Takes in more bytes.
+    mutating func update(_ bytes: UnsafeRawBufferPointer) {
+        byteCount += UInt64(bytes.count)
+        var rest = bytes[...]
+        if !pending.isEmpty {
+            let missing = min(64 - pending.count, rest.count)
+            pending.append(contentsOf: rest.prefix(missing))
+            rest = rest.dropFirst(missing)
+            guard pending.count == 64 else { return }
+            flushPending()
         }
+        let whole = rest.count / 64 * 64
+        for at in stride(from: rest.startIndex, to: rest.startIndex + whole, by: 64) { compress(bytes, at) }
+        pending.append(contentsOf: rest.dropFirst(whole))
+    }
+
+    /// The hash of all bytes in hexadecimal. Nothing can be taken in after this.
+    mutating func finish() -> String {
+        let bits = byteCount * 8
+        pending.append(0x80)
+        while pending.count % 64 != 56 {
+            if pending.count == 64 { flushPending() }
+            pending.append(0)
+        }
+        for shift in stride(from: 56, through: 0, by: -8) { pending.append(UInt8(truncatingIfNeeded: bits >> UInt64(shift))) }
+        flushPending()
 
         let digits = Array("0123456789abcdef".utf8)
         var text: [UInt8] = []
@@ -30,6 +41,12 @@ struct SHA256 {
             for shift in stride(from: 28, through: 0, by: -4) { text.append(digits[Int(state[index] >> UInt32(shift) & 15)]) }
         }
         return String(decoding: text, as: UTF8.self)
+    }
+
+    private mutating func flushPending() {
+        let block = pending
+        block.withUnsafeBytes { compress($0, 0) }
+        pending.removeAll(keepingCapacity: true)
     }
 
     private mutating func compress(_ block: UnsafeRawBufferPointer, _ at: Int) {

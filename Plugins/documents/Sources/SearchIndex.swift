@@ -64,7 +64,7 @@ final class SearchIndex {
     /// Brings the index up to what an event says about `path`. Does nothing if a later event of the path was applied before. Within a
     /// transaction.
     ///
-    /// The text of a file whose hash has not changed is left as it is, unless `rewrites`.
+    /// The text of a file whose hash has not changed is left as it is, unless `rewrites`; a file without a hash counts as changed.
     func apply(_ extraction: Extraction, path: String, sequence: UInt64, offset: UInt64, rewrites: Bool = false) throws {
         // SQLite has no unsigned integers; sequences and offsets stay far below 2^63.
         let sequence = Int64(clamping: sequence), offset = Int64(clamping: offset)
@@ -95,7 +95,7 @@ final class SearchIndex {
 
         let hadText = known?.kind == Extraction.Kind.text.rawValue
         let hasText = extraction.kind == .text
-        if hadText, hasText, known?.hash == extraction.hash, !rewrites { return }
+        if hadText, hasText, known?.hash == extraction.hash, !extraction.hash.isEmpty, !rewrites { return }
         if hadText {
             let delete = try database.statement("DELETE FROM documents WHERE rowid = ?")
             try delete.bind(id)
