@@ -1,0 +1,36 @@
+/// How much one worker may write to the log: so many bytes in each second; what is more is cut, and that is said once a second.
+public final class LogGate {
+    /// What becomes of a line.
+    public enum Admission: Sendable {
+        /// It is to be logged.
+        case admitted
+        /// The first line over the limit in this second: say that lines are cut.
+        case cut
+        /// It is to be dropped in silence.
+        case dropped
+    }
+
+    private let bytesPerSecond: Int
+    private var windowMillis: Int64 = .min
+    private var used = 0
+    private var said = false
+    /// Bytes that were cut so far.
+    public private(set) var bytesCut: UInt64 = 0
+
+    /// A gate for this many bytes per second.
+    public init(bytesPerSecond: Int) { self.bytesPerSecond = bytesPerSecond }
+
+    /// Asks for a line of this size.
+    public func admit(bytes: Int, nowMillis: Int64) -> Admission {
+        if windowMillis == .min || nowMillis - windowMillis >= 1000 {
+            windowMillis = nowMillis
+            used = 0
+            said = false
+        }
+        used += bytes
+        if used <= bytesPerSecond { return .admitted }
+        bytesCut += UInt64(bytes)
+        defer { said = true }
+        return said ? .dropped : .cut
+    }
+}
