@@ -34,6 +34,7 @@ enum Describe {
         let output = capelet_linux_duplicate_above(1, 64)
         dup2(2, 1)
         if output < 0 { fail("standard output is closed", status: 64) }
+        capelet_linux_line_buffer_output()
 
         var (directory, name): (Text, Text) = ([], [])
         directory.append(cString: folder)

@@ -39,12 +39,14 @@ static inline int capelet_linux_set_nonblocking(int descriptor) {
 }
 
 /// Asks for SIGIO, which ends a process that has no handler for it, when something happens at `descriptor` (a pipe or socket), such as
-/// its other end being closed.
+/// its other end being closed. If that has happened before, the process ends now.
 static inline void capelet_linux_die_with(int descriptor) {
     int flags = fcntl(descriptor, F_GETFL);
     if (flags < 0) return;
     fcntl(descriptor, F_SETOWN, getpid());
     fcntl(descriptor, F_SETFL, flags | O_ASYNC);
+    struct pollfd now = {.fd = descriptor, .events = 0};
+    if (poll(&now, 1, 0) == 1 && (now.revents & POLLHUP)) raise(SIGIO);
 }
 
 /// Closes all descriptors from `first` on.

@@ -33,7 +33,11 @@ static int32_t inspect(void *state, const capelet_event *event, capelet_result *
     (void)state;
     char text[4096];
     size_t at = 0;
-#define WRITE(...) at += (size_t)snprintf(text + at, sizeof text - at, __VA_ARGS__)
+#define WRITE(...)                                                     \
+    do {                                                               \
+        at += (size_t)snprintf(text + at, sizeof text - at, __VA_ARGS__); \
+        if (at > sizeof text - 1) at = sizeof text - 1;                \
+    } while (0)
 #define TEXT(bytes) (int)(bytes).size, (const char *)(bytes).data
     WRITE("size=%d result=%d attempt=%u flags=%u sequence=%llu offset=%llu time=%lld\n", event->struct_size == sizeof *event,
           result->struct_size == sizeof *result && result->message[0] == 0 && result->retry_after_millis == 0, event->attempt,
