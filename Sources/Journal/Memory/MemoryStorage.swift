@@ -49,6 +49,8 @@ final class MemoryStorage: JournalStorage {
     private var payloads: [UInt64: [UInt8]] = [:]
     private var payloadReferences: [UInt64: Int] = [:]
     private var nextPayload: UInt64 = 1
+    /// Payloads that lost a row in this group.
+    private var released: [UInt64] = []
 
     init(subjectHash: SubjectHash) { self.subjectHash = subjectHash }
 
@@ -82,6 +84,7 @@ final class MemoryStorage: JournalStorage {
                 if let row = deferred.removeValue(forKey: id) { release(row.records) }
             }
         }
+        dropReleasedPayloads()
     }
 
     func lastSequence(_ stream: StreamID, subject: UnsafeRawBufferPointer) -> SequenceEntry? { streams[stream]?.sequences[Array(subject)] }
@@ -122,6 +125,7 @@ final class MemoryStorage: JournalStorage {
             }
         }
         for commit in group.commits { write(commit) }
+        dropReleasedPayloads()
     }
 
     private func write(_ commit: JournalCommit) {
@@ -190,6 +194,7 @@ final class MemoryStorage: JournalStorage {
         stream.rows.removeFirst(count)
         stream.rememberedIDs.removeAll { $0.atMillis < plan.idsSinceMillis || $0.end <= plan.idsFrom ?? .max }
         stream.trimmed += removed
+        dropReleasedPayloads()
         return TrimResult(start: stream.rows.first?.batch.base, removed: removed, hasMore: hasMore)
     }
 
@@ -212,9 +217,17 @@ final class MemoryStorage: JournalStorage {
     }
 
     private func releasePayload(_ number: UInt64) {
-        let left = payloadReferences[number, default: 1] - 1
-        payloadReferences[number] = left > 0 ? left : nil
-        if left <= 0 { payloads[number] = nil }
+        payloadReferences[number, default: 0] -= 1
+        released.append(number)
+    }
+
+    /// At the end of a group, which may name anew what it has released.
+    private func dropReleasedPayloads() {
+        for number in released where payloadReferences[number, default: 0] <= 0 {
+            payloadReferences[number] = nil
+            payloads[number] = nil
+        }
+        released = []
     }
 }
 

@@ -14,8 +14,11 @@ final class SQLiteStorage: JournalStorage {
     private let payloads: PayloadFiles
     /// What is in force on the connection; nil: unknown.
     private var isFull: Bool?
-    /// Payload files whose last row is gone in a transaction that is not known to be synced.
+    /// Payload files that lost a row in this transaction.
+    private var released: [UInt64] = []
+    /// Payload files whose last row goes with this transaction.
     private var removable: [UInt64] = []
+    /// Payload files whose last row is gone in a transaction that is not known to be on disk.
     private var removedUnsynced: [UInt64] = []
     /// Frames in the write-ahead log after the last commit. On the heap, because SQLite's hook writes it.
     private let walFrames = UnsafeMutablePointer<Int32>.allocate(capacity: 1)
@@ -72,12 +75,14 @@ final class SQLiteStorage: JournalStorage {
         do throws(JournalError) {
             try statements("BEGIN IMMEDIATE").run()
             try body()
+            try settleReleased()
             try statements("COMMIT").run()
         } catch {
             // A full disk refuses a write and leaves nothing in doubt, unless it is the fsync that says so.
             let extended = sqlite3_extended_errcode(connection)
             isDoubtful = error.code != .full || extended == SQLITE_IOERR | 4 << 8
             if sqlite3_get_autocommit(connection) == 0 { sqlite3_exec(connection, "ROLLBACK", nil, nil, nil) }
+            released = []
             removable = []
             throw error
         }
@@ -317,15 +322,23 @@ final class SQLiteStorage: JournalStorage {
         }
     }
 
-    /// Counts rows that no longer name these files; in a transaction. Files that no row names go once the transaction is on disk.
+    /// Counts rows that no longer name these files; in a transaction.
     func release(_ numbers: [UInt64]) throws(JournalError) {
         for number in numbers {
             try statements("UPDATE payloads SET rows = rows - 1 WHERE number = ?").bind(1, number).run()
-            let left = try statements("SELECT rows FROM payloads WHERE number = ?").bind(1, number).first { $0.int(0) } ?? 0
-            guard left <= 0 else { continue }
+            released.append(number)
+        }
+    }
+
+    /// At the end of a transaction, which may name anew what it has released: files that no row names go once it is on disk.
+    private func settleReleased() throws(JournalError) {
+        for number in released {
+            let left = try statements("SELECT rows FROM payloads WHERE number = ?").bind(1, number).first { $0.int(0) }
+            guard let left, left <= 0 else { continue }
             try statements("DELETE FROM payloads WHERE number = ?").bind(1, number).run()
             removable.append(number)
         }
+        released = []
     }
 }
 

@@ -33,7 +33,7 @@ struct IDHasher: Sendable {
     func payload(_ bytes: UnsafeRawBufferPointer) -> IDHash { hash(bytes, tag: 0x7061_796c) }
 
     /// - Parameter tag: keeps hashes of different kinds apart.
-    private func hash(_ bytes: UnsafeRawBufferPointer, tag: UInt64) -> IDHash {
+    func hash(_ bytes: UnsafeRawBufferPointer, tag: UInt64) -> IDHash {
         var v0 = key0 ^ tag ^ 0x736f_6d65_7073_6575
         var v1 = key1 ^ 0x646f_7261_6e64_6f6d ^ 0xee
         var v2 = key0 ^ tag ^ 0x6c79_6765_6e65_7261
