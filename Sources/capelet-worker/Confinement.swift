@@ -1,7 +1,7 @@
 import CLibC
 
-/// What a process of a plugin gives up before any code of the plugin runs in it. The order is that of ISOLATION §1: a load-time constructor may
-/// patch libc, so nothing that is called after `dlopen` can be relied on.
+/// What a process of a plugin gives up before any code of the plugin runs in it. The order is that of ISOLATION §1: a load-time constructor
+/// may patch libc, so nothing that is called after `dlopen` can be relied on.
 enum Confinement {
     /// Applies the limits of `settings`; soft and hard, so that the plugin cannot raise them. Limits are only ever lowered, so calling this
     /// again with a worker's own settings tightens those of its template.

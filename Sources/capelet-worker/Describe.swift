@@ -1,8 +1,8 @@
 import CCapelet
 import CLibC
 
-/// `capelet-worker describe FOLDER NAME.so`: loads a plugin and prints what it says that it has. A process that is thrown away, since asking a
-/// plugin means to run its code.
+/// `capelet-worker describe FOLDER NAME.so`: loads a plugin and prints what it says that it has. A process that is thrown away, since
+/// asking a plugin means to run its code.
 ///
 /// Output, on success, and exit status 0:
 ///
@@ -13,8 +13,8 @@ import CLibC
 ///
 /// On failure `error <why>` and exit status 1. Control characters in the plugin's words are printed as spaces.
 ///
-/// Limits: 1 GiB of RLIMIT_DATA, 10 s of processor time, 30 s in all, no core file. If standard input is a pipe or a socket, the process also
-/// ends when its other end is closed, so that none is left when its host dies.
+/// Limits: 1 GiB of RLIMIT_DATA, 10 s of processor time, 30 s in all, no core file. If standard input is a pipe or a socket, the process
+/// also ends when its other end is closed, so that none is left when its host dies.
 enum Describe {
     private static let dataMax: UInt64 = 1 << 30
     private static let cpuSecondsMax: UInt64 = 10

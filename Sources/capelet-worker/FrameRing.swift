@@ -3,8 +3,8 @@ import CWorkerProtocol
 
 /// The worker's end of the ring of frames in the outbox: see worker_channel.h. Used under the worker's mutex.
 ///
-/// A message is begun with the size of its whole body, appended to piece by piece, and ended; it is cut into frames as it goes. When the ring is
-/// full the caller sleeps until the host has read. So a message may be longer than the ring.
+/// A message is begun with the size of its whole body, appended to piece by piece, and ended; it is cut into frames as it goes. When the
+/// ring is full the caller sleeps until the host has read. So a message may be longer than the ring.
 struct FrameRing {
     private let inbox: UnsafePointer<capelet_inbox>
     private let outbox: UnsafeMutablePointer<capelet_outbox>
@@ -13,7 +13,8 @@ struct FrameRing {
 
     /// Bytes written and published since the start. The outbox has it too, but the plugin could change it there.
     private var written: UInt64 = 0
-    /// What the host had read when the bell was last rung, if that was less than was written then: until it reads on it is awake or about to be.
+    /// What the host had read when the bell was last rung, if that was less than was written then: until it reads on it is awake or about
+    /// to be.
     private var rungAt: UInt64 = .max
 
     // The open message: its header, how much of its body is to come, and the open frame.
@@ -37,7 +38,8 @@ struct FrameRing {
 
     /// Writes a whole message.
     mutating func send(
-        type: Int, code: UInt16 = 0, token: UInt64 = 0, value: UInt64 = 0, body: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0)
+        type: Int, code: UInt16 = 0, token: UInt64 = 0, value: UInt64 = 0,
+        body: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0)
     ) {
         begin(type: type, code: code, token: token, value: value, size: body.count)
         append(body.baseAddress, body.count)
@@ -128,10 +130,10 @@ struct FrameRing {
 
     /// Rings the bell if the host sleeps and has not been rung for this sleep.
     ///
-    /// `host_waiting` stays 1 until the host has woken, which takes longer than many events do, so each of them would ring. A ring can be left out
-    /// when the host has read nothing since the last one and there was something to read then: it cannot have gone back to sleep without
-    /// reading that. (Its look for frames comes after its store of `host_waiting`, ours at both words after our store of `written`, with a
-    /// fence between on either side: so if it missed our frame, we see all that it had read.)
+    /// `host_waiting` stays 1 until the host has woken, which takes longer than many events do, so each of them would ring. A ring can be
+    /// left out when the host has read nothing since the last one and there was something to read then: it cannot have gone back to sleep
+    /// without reading that. (Its look for frames comes after its store of `host_waiting`, ours at both words after our store of `written`,
+    /// with a fence between on either side: so if it missed our frame, we see all that it had read.)
     private mutating func notify() {
         capelet_fence()
         if capelet_inbox_host_waiting(inbox) == 0 { return }

@@ -1,8 +1,9 @@
 // Deaths, orphans, the end.
 //
-// The keeper is the subreaper: what a worker leaves behind becomes its child. A child that is neither the template nor a worker nor, perhaps, the
-// clone in progress, is an orphan and is killed. A dead worker is left unreaped until no orphan is left: so long, nobody else can get its
-// pid, its process group can be killed again and again, and DIED, which comes with the reaping, means that all its descendants are dead.
+// The keeper is the subreaper: what a worker leaves behind becomes its child. A child that is neither the template nor a worker nor,
+// perhaps, the clone in progress, is an orphan and is killed. A dead worker is left unreaped until no orphan is left: so long, nobody else
+// can get its pid, its process group can be killed again and again, and DIED, which comes with the reaping, means that all its descendants
+// are dead.
 
 import CLibC
 import CWorkerProtocol
@@ -38,7 +39,8 @@ extension Keeper {
         case .loading:
             state = .broken
             tellHost(
-                CAPELET_KEEPER_LOAD_FAILED, value: UInt64(UInt32(bitPattern: death.wait_status)), body: wordsOnDeathAtLoad(death.wait_status))
+                CAPELET_KEEPER_LOAD_FAILED, value: UInt64(UInt32(bitPattern: death.wait_status)),
+                body: wordsOnDeathAtLoad(death.wait_status))
         case .forking:
             state = .broken
             tellHost(CAPELET_KEEPER_TEMPLATE_DIED, body: bytes(of: death))
@@ -73,8 +75,8 @@ extension Keeper {
         for worker in workers where worker.ended { kill(-worker.process, SIGKILL) }
         // A clone in progress has a child of ours whose pid only the template knows, until it has told it. `cloneMillisMax` bounds this.
         if inFlight != nil { return }
-        // The list may miss one while others come and go (proc(5)), so it has to come out empty twice. A fork bomb can make this last, so it is
-        // not done to the end in one go.
+        // The list may miss one while others come and go (proc(5)), so it has to come out empty twice. A fork bomb can make this last, so
+        // it is not done to the end in one go.
         var empty = 0
         for _ in 0..<64 {
             let orphans = orphanedChildren()
@@ -107,8 +109,8 @@ extension Keeper {
         childrenOfThisProcess().filter { child in child != templateProcess && !workers.contains { $0.process == child } }
     }
 
-    /// All children, the dead ones that nobody has reaped included. This process has one thread, so its children are that thread's. Empty where
-    /// the kernel has no such file (CONFIG_PROC_CHILDREN): then orphans live until the keeper ends.
+    /// All children, the dead ones that nobody has reaped included. This process has one thread, so its children are that thread's. Empty
+    /// where the kernel has no such file (CONFIG_PROC_CHILDREN): then orphans live until the keeper ends.
     private func childrenOfThisProcess() -> [pid_t] {
         var children: [pid_t] = []
         var number: pid_t = 0

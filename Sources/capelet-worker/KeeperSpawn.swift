@@ -80,8 +80,8 @@ extension Keeper {
         }
     }
 
-    /// The template's answer. It has run code of the plugin, so nothing of it is believed: the process it names has to be a child of ours, and
-    /// no worker's. At worst it names an orphan that one of its own plugin's workers left.
+    /// The template's answer. It has run code of the plugin, so nothing of it is believed: the process it names has to be a child of ours,
+    /// and no worker's. At worst it names an orphan that one of its own plugin's workers left.
     func cloned(_ message: KeeperMessage) {
         guard let spawn = inFlight, message.header.id == spawn.id else {
             killTemplate()
@@ -92,7 +92,8 @@ extension Keeper {
             tellHost(CAPELET_KEEPER_SPAWN_FAILED, id: spawn.id, value: message.header.value)
             return
         }
-        guard let pid = pid_t(exactly: message.header.value), pid > 1, pid != templateProcess, !workers.contains(where: { $0.process == pid }),
+        guard let pid = pid_t(exactly: message.header.value), pid > 1, pid != templateProcess,
+            !workers.contains(where: { $0.process == pid }),
             capelet_linux_child_state(pid) >= 0
         else {
             killTemplate()

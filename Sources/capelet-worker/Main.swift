@@ -8,7 +8,8 @@
 //     worker     runs one lambda's events; either such a copy, or (exec mode) a process of its own      Worker.swift
 //     describe   loads a plugin, prints what it has, exits                                              Describe.swift
 //
-// What is said between host and keeper is in keeper_messages.h, between host and worker in worker_channel.h, between worker and plugin in capelet.h.
+// What is said between host and keeper is in keeper_messages.h, between host and worker in worker_channel.h, between worker and plugin in
+// capelet.h.
 
 import CLibC
 

@@ -25,8 +25,8 @@ struct Plugin {
         }
         guard let symbol = dlsym(handle, "capelet_plugin_v1") else {
             var text = library
-            text.append(
-                ": no function capelet_plugin_v1 is exported; a plugin has to export this one function with C linkage and default visibility (see capelet.h)")
+            text.append(": no function capelet_plugin_v1 is exported; a plugin has to export this one function ")
+            text.append("with C linkage and default visibility (see capelet.h)")
             return .failed(text)
         }
         return .loaded(Plugin(entryPoint: unsafeBitCast(symbol, to: (@convention(c) () -> UnsafePointer<capelet_plugin>?).self)))

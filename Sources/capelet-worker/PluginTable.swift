@@ -1,8 +1,8 @@
 import CCapelet
 import CLibC
 
-/// What a plugin says that it has, checked field by field. Structures of the plugin may be older (shorter) or newer (longer) than ours: a field
-/// is read only if it lies within the structure's own size.
+/// What a plugin says that it has, checked field by field. Structures of the plugin may be older (shorter) or newer (longer) than ours: a
+/// field is read only if it lies within the structure's own size.
 struct PluginTable {
     let abiVersion: UInt32
     /// May be empty.
@@ -93,10 +93,22 @@ struct PluginLambda {
     let element: UnsafePointer<capelet_lambda>
     let name: Text
     let summary: Text
-    private(set) var start: (@convention(c) (UnsafePointer<capelet_host>?, UnsafeMutablePointer<UnsafeMutableRawPointer?>?, UnsafeMutablePointer<capelet_result>?) -> Int32)?
+    private(set) var start:
+        (
+            @convention(c) (
+                UnsafePointer<capelet_host>?, UnsafeMutablePointer<UnsafeMutableRawPointer?>?, UnsafeMutablePointer<capelet_result>?
+            ) -> Int32
+        )?
     private(set) var stop: (@convention(c) (UnsafeMutableRawPointer?) -> Void)?
-    private(set) var handle: (@convention(c) (UnsafeMutableRawPointer?, UnsafePointer<capelet_event>?, UnsafeMutablePointer<capelet_result>?) -> Int32)?
-    private(set) var handleBatch: (@convention(c) (UnsafeMutableRawPointer?, UnsafePointer<UnsafePointer<capelet_event>?>?, Int, UnsafeMutablePointer<Int32>?, UnsafePointer<UnsafeMutablePointer<capelet_result>?>?) -> Void)?
+    private(set) var handle:
+        (@convention(c) (UnsafeMutableRawPointer?, UnsafePointer<capelet_event>?, UnsafeMutablePointer<capelet_result>?) -> Int32)?
+    private(set) var handleBatch:
+        (
+            @convention(c) (
+                UnsafeMutableRawPointer?, UnsafePointer<UnsafePointer<capelet_event>?>?, Int, UnsafeMutablePointer<Int32>?,
+                UnsafePointer<UnsafeMutablePointer<capelet_result>?>?
+            ) -> Void
+        )?
     private(set) var cancel: (@convention(c) (UnsafeMutableRawPointer?, UInt64) -> Void)?
     /// The most events of one call of `handleBatch`.
     private(set) var batchMax = 64

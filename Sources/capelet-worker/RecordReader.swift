@@ -46,6 +46,9 @@ struct RecordReader {
                 _ = poll(&wait, 1, -1)
                 continue
             }
+            if size == -Int(EMFILE) {
+                fail("no descriptor is left for a large event: the plugin has used up its limit (limit.files)", status: 71)
+            }
             guard size == 8 else { fail("the host's socket is closed, or what came over it is not a large event", status: 71) }
             guard named == token else {
                 if count == 1 { CLibC.close(descriptor) }

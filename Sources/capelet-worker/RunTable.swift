@@ -18,8 +18,8 @@ struct Run {
     var earlyResult: UnsafeMutablePointer<capelet_result>?
 }
 
-/// The open runs of a worker, by token: a hash table with open addressing, since every call of the plugin to the host looks a run up, and a worker may hold
-/// tens of thousands that are pending. Used under the worker's mutex.
+/// The open runs of a worker, by token: a hash table with open addressing, since every call of the plugin to the host looks a run up, and a
+/// worker may hold tens of thousands that are pending. Used under the worker's mutex.
 struct RunTable {
     private(set) var count = 0
     private var places: UnsafeMutablePointer<Run>

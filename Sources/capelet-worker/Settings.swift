@@ -1,7 +1,8 @@
 import CLibC
 
-/// What the host wrote into the memfd of a LOAD or SPAWN message: keys and values, see keeper_messages.h. A private copy, so that nobody who
-/// also holds the memfd can change it under the reader. Whoever makes them for a while calls `release`; most live as long as their process.
+/// What the host wrote into the memfd of a LOAD or SPAWN message: keys and values, see keeper_messages.h. A private copy, so that nobody
+/// who also holds the memfd can change it under the reader. Whoever makes them for a while calls `release`; most live as long as their
+/// process.
 struct Settings {
     private let bytes: UnsafeRawBufferPointer
 

@@ -47,7 +47,9 @@ enum Worker {
         let first = firstResource
         let resources = Resources(
             settings: first, inbox: first + 1, outbox: first + 2, bell: first + 3, socket: first + 4, output: 1, errors: 2)
-        guard let loadSettings = Settings(descriptor: Template.settings) else { fail("`worker` is started by a keeper, not by hand", status: 64) }
+        guard let loadSettings = Settings(descriptor: Template.settings) else {
+            fail("`worker` is started by a keeper, not by hand", status: 64)
+        }
         let settings = readSettings(resources)
         for descriptor in Template.directory...resources.socket { _ = capelet_linux_set_close_on_exec(descriptor) }
         close(Template.settings)

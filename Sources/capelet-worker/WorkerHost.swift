@@ -1,7 +1,7 @@
 // The functions of `capelet_host`: what a plugin may ask of its host. capelet.h documents them; here is how they are answered.
 //
-// They may be called from any thread, also at the same time, so all that they share is used under the worker's mutex. A call that writes to the ring
-// waits, with the mutex held, while that is full: that is the backpressure on a plugin that talks faster than the host listens.
+// They may be called from any thread, also at the same time, so all that they share is used under the worker's mutex. A call that writes to
+// the ring waits, with the mutex held, while that is full: that is the backpressure on a plugin that talks faster than the host listens.
 //
 // Emitted events are in WorkerHostEmit.swift.
 
@@ -60,12 +60,13 @@ private func hostConfig(
 
 private func hostLog(_: UnsafePointer<capelet_host>?, token: UInt64, level: Int32, text: UnsafePointer<CChar>?, size: Int) {
     guard let text, size > 0 else { return }
-    var line = UnsafeRawBufferPointer(start: text, count: min(size, HostLimits.logBytes))
-    if line.count < size {
+    var count = size
+    if size > HostLimits.logBytes {
+        count = HostLimits.logBytes
         // Not in the middle of a character.
-        while let last = line.last, last & 0xc0 == 0x80 { line = UnsafeRawBufferPointer(rebasing: line.dropLast()) }
-        if let last = line.last, last >= 0xc0 { line = UnsafeRawBufferPointer(rebasing: line.dropLast()) }
+        while count > HostLimits.logBytes - 4, UInt8(bitPattern: text[count]) & 0xc0 == 0x80 { count -= 1 }
     }
+    let line = UnsafeRawBufferPointer(start: text, count: count)
     let code = UInt16(max(0, min(level, Int32(CAPELET_LOG_ERROR.rawValue))))
     worker.locked { $0.pointee.ring.send(type: CAPELET_FRAME_LOG, code: code, token: token, body: line) }
 }

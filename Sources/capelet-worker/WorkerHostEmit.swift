@@ -48,7 +48,8 @@ private struct EmittedEvent {
         guard let list = emit.pointee.headers, headerCount <= Int(UInt16.max) else { return nil }
         headers = list
         for i in 0..<headerCount {
-            guard list[i].name.size > 0, list[i].name.isShortText, list[i].value.isReadable, list[i].value.size <= HostLimits.allBytes else {
+            guard list[i].name.size > 0, list[i].name.isShortText, list[i].value.isReadable, list[i].value.size <= HostLimits.allBytes
+            else {
                 return nil
             }
             headersSize += 6 + list[i].name.size + list[i].value.size

@@ -15,12 +15,13 @@ struct WorkerLoop {
     var records: RecordReader
     var events: EventBuilder
     var batch: EventBatch
-    /// How often to look for work again before sleeping. A wake-up costs host and worker a few microseconds each, so it pays to look about that
-    /// long; but not on a machine with one processor, where the host cannot go on meanwhile.
+    /// How often to look for work again before sleeping. A wake-up costs host and worker a few microseconds each, so it pays to look about
+    /// that long; but not on a machine with one processor, where the host cannot go on meanwhile.
     private let spins: Int
 
     init(
-        lambda: PluginLambda, lambdaState: UnsafeMutableRawPointer?, socket: Int32, result: UnsafeMutablePointer<capelet_result>, settings: Settings
+        lambda: PluginLambda, lambdaState: UnsafeMutableRawPointer?, socket: Int32, result: UnsafeMutablePointer<capelet_result>,
+        settings: Settings
     ) {
         inbox = worker.pointee.inbox
         outbox = worker.pointee.outbox
@@ -90,9 +91,11 @@ struct WorkerLoop {
         if !worker.finish(slot.token, status: status, result: result) { lanes.block(slot) }
     }
 
-    /// The host opens external payloads before it gives an event to a worker. Should it not, the lambda must not see 8 bytes as the payload.
+    /// The host opens external payloads before it gives an event to a worker. Should it not, the lambda must not see 8 bytes as the
+    /// payload.
     func refuseExternal(_ result: UnsafeMutablePointer<capelet_result>) -> Int32 {
-        WorkerResult.setMessage(result, Text.of("the event's payload lies in a file that the worker cannot read; this is a fault of the host"))
+        WorkerResult.setMessage(
+            result, Text.of("the event's payload lies in a file that the worker cannot read; this is a fault of the host"))
         return Int32(CAPELET_FATAL.rawValue)
     }
 }

@@ -3,8 +3,8 @@ import CLibC
 import CWorkerProtocol
 
 extension UnsafeMutablePointer where Pointee == WorkerState {
-    /// The handler has returned `status` and perhaps filled in `result`: tells the host, and clears `result` for its next use. Returns whether the run has
-    /// succeeded; if not, the lane is blocked (the run has failed, or is pending).
+    /// The handler has returned `status` and perhaps filled in `result`: tells the host, and clears `result` for its next use. Returns
+    /// whether the run has succeeded; if not, the lane is blocked (the run has failed, or is pending).
     @inline(__always)
     func finish(_ token: UInt64, status: Int32, result: UnsafeMutablePointer<capelet_result>) -> Bool {
         pthread_mutex_lock(pointee.mutex)
@@ -49,7 +49,8 @@ extension UnsafeMutablePointer where Pointee == WorkerState {
         var message = UnsafeRawBufferPointer(start: nil, count: 0)
         if run.pointee.isOverLimit {
             code = Int32(CAPELET_FATAL.rawValue)
-            let text: StaticString = "a limit was passed: output up to 1 MiB, 1,000 emitted events, 16 MiB of output and emitted events in all"
+            let text: StaticString =
+                "a limit was passed: output up to 1 MiB, 1,000 emitted events, 16 MiB of output and emitted events in all"
             message = UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount)
         } else if code != Int32(CAPELET_SUCCESS.rawValue), let result {
             message = WorkerResult.messageBytes(result)

@@ -3,12 +3,12 @@
 set -eu
 out=$1
 here=$(cd "$(dirname "$0")" && pwd)
-sdk="$here/../../PluginSDK/include"
-flags="-std=c11 -O1 -g0 -Wall -Wextra -Werror -fPIC -shared -fvisibility=hidden -pthread -I$sdk"
+root="$here/../.."
+flags="-std=c11 -O1 -g0 -Wall -Wextra -Werror -fPIC -shared -fvisibility=hidden -pthread -I$root/PluginSDK/include -I$root/Sources/CWorkerProtocol/include"
 mkdir -p "$out"
 cc $flags -o "$out/worker.so" "$here/c/worker_lambdas.c"
 for odd in plain constructor-crashes constructor-exits constructor-hangs thread-at-load newer duplicate no-handle bad-name short-lambda \
-    short-plugin null-lambda null-plugin empty old; do
+    short-plugin null-lambda null-plugin empty old impostor; do
     cc $flags -DODD="\"$odd\"" -o "$out/$odd.so" "$here/c/odd_plugins.c"
 done
 cc $flags -DODD='"plain"' -DNO_ENTRY -Wno-unused -o "$out/no-entry.so" "$here/c/odd_plugins.c"

@@ -47,3 +47,30 @@ enum Fixtures {
         return (process.terminationStatus, text, words)
     }
 }
+
+/// What the lambdas `gate` and `held` wait at: a named pipe in a folder of its own.
+final class Gate {
+    let folder: String
+
+    init() throws {
+        folder = NSTemporaryDirectory() + "/capelet-gate-\(getpid())-\(UInt32.random(in: 0...(.max)))"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        guard mkfifo(folder + "/gate", 0o600) == 0 else { throw TestTrouble("mkfifo") }
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: folder) }
+
+    /// Lets one waiter through.
+    func open() throws {
+        var descriptor: Int32 = -1
+        // Refused while nobody waits.
+        guard
+            eventually({
+                descriptor = Glibc.open(folder + "/gate", O_WRONLY | O_NONBLOCK | O_CLOEXEC)
+                return descriptor >= 0
+            })
+        else { throw TestTrouble("nobody waits at the gate") }
+        defer { close(descriptor) }
+        guard write(descriptor, "x", 1) == 1 else { throw TestTrouble("the gate") }
+    }
+}

@@ -10,7 +10,10 @@ import Testing
         ("missing.so", "missing.so: cannot open shared object file: No such file or directory"),
         ("text.so", "text.so: invalid ELF header"),
         ("no-entry.so", "no-entry.so: no function capelet_plugin_v1 is exported"),
-        ("constructor-crashes.so", "the plugin ended its process while it was being loaded: signal 6 (Aborted); its last words: cannot find the thing\n"),
+        (
+            "constructor-crashes.so",
+            "the plugin ended its process while it was being loaded: signal 6 (Aborted); its last words: cannot find the thing\n"
+        ),
         ("constructor-exits.so", "the plugin ended its process while it was being loaded: exit status 3"),
     ])
     func saysWhyAPluginCannotBeLoaded(library: String, why: String) throws {
@@ -124,6 +127,24 @@ import Testing
         #expect(throws: TestTrouble.self) { try keeper.spawn("echo") }
     }
 
+    @Test func believesNothingOfItsTemplate() throws {
+        let keeper = try TestKeeper.loaded("impostor.so")
+        let worker = try keeper.ask("one")
+        let answer = try keeper.next()
+        #expect((answer.type, answer.id, answer.value) == (CAPELET_KEEPER_SPAWN_FAILED, worker.id, UInt64(EPROTO)))
+        #expect(try keeper.next().type == CAPELET_KEEPER_TEMPLATE_DIED)
+        #expect(lives(keeper.pid))
+    }
+
+    @Test func killsWhatALivingWorkerLeavesBehind() throws {
+        let worker = try TestKeeper.loaded().spawn("family")
+        let orphan = try #require(pid_t(worker.run("setsid-grandchild").output))
+        let child = try #require(pid_t(worker.run("child").output))
+        #expect(eventually { !lives(orphan) })
+        // Its own child is its own business.
+        #expect(lives(child) && lives(worker.pid))
+    }
+
     @Test func doesNotWaitForAStoppedTemplate() throws {
         let keeper = try TestKeeper.loaded()
         let worker = try keeper.spawn("family")
@@ -172,7 +193,8 @@ import Testing
     }
 
     @Test func givesWorkersOfExecModeTheSameSurroundings() throws {
-        let keeper = try TestKeeper.loaded("worker.so", ["plugin.exec": "1", "limit.files": "60", "limit.data": "90000000", "environment.SIZE": "1"])
+        let keeper = try TestKeeper.loaded(
+            "worker.so", ["plugin.exec": "1", "limit.files": "60", "limit.data": "90000000", "environment.SIZE": "1"])
         let worker = try keeper.spawn("surroundings", ["limit.files": "40", "environment.SIZE": "2"])
         #expect(try worker.run("limits").output.hasPrefix("90000000/90000000 "))
         #expect(try worker.run("limits").output.contains(" 40/40 "))

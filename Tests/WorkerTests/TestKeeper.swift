@@ -21,13 +21,17 @@ final class TestKeeper {
         var descriptors: [Int32]
         var text: String { String(decoding: body, as: UTF8.self) }
         var death: capelet_keeper_death {
-            body.withUnsafeBytes { $0.count == MemoryLayout<capelet_keeper_death>.size ? $0.loadUnaligned(as: capelet_keeper_death.self) : .init() }
+            body.withUnsafeBytes {
+                $0.count == MemoryLayout<capelet_keeper_death>.size ? $0.loadUnaligned(as: capelet_keeper_death.self) : .init()
+            }
         }
     }
 
     init() throws {
         var ends: [Int32] = [-1, -1]
-        guard socketpair(AF_UNIX, Int32(SOCK_SEQPACKET.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0, &ends) == 0 else { throw TestTrouble("socketpair") }
+        guard socketpair(AF_UNIX, Int32(SOCK_SEQPACKET.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0, &ends) == 0 else {
+            throw TestTrouble("socketpair")
+        }
         socket = ends[0]
         var (pid, pidfd): (pid_t, Int32) = (0, 0)
         let arguments: [UnsafeMutablePointer<CChar>?] = [strdup(Fixtures.worker), strdup("keeper"), nil]
@@ -97,7 +101,8 @@ final class TestKeeper {
         guard size >= 24 else { throw TestTrouble("the keeper has closed its end") }
         let header = bytes.withUnsafeBytes { $0.loadUnaligned(as: capelet_keeper_message.self) }
         return Message(
-            type: Int(header.type), id: header.id, value: header.value, body: Array(bytes[24..<size]), descriptors: Array(descriptors.prefix(Int(count))))
+            type: Int(header.type), id: header.id, value: header.value, body: Array(bytes[24..<size]),
+            descriptors: Array(descriptors.prefix(Int(count))))
     }
 
     /// The next message, of whatever kind; or the next that `matches`, leaving the others for later.
@@ -105,7 +110,9 @@ final class TestKeeper {
         if let index = unread.firstIndex(where: matches) { return unread.remove(at: index) }
         let deadline = Date().addingTimeInterval(seconds)
         while true {
-            guard let message = try receive(within: max(0, deadline.timeIntervalSinceNow)) else { throw TestTrouble("the keeper says nothing") }
+            guard let message = try receive(within: max(0, deadline.timeIntervalSinceNow)) else {
+                throw TestTrouble("the keeper says nothing")
+            }
             if matches(message) { return message }
             unread.append(message)
         }
@@ -162,6 +169,8 @@ func children(of pid: pid_t) -> [pid_t] {
 
 /// Whether a process is there and not a zombie.
 func lives(_ pid: pid_t) -> Bool {
-    guard let text = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8), let end = text.lastIndex(of: ")") else { return false }
+    guard let text = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8), let end = text.lastIndex(of: ")") else {
+        return false
+    }
     return !["Z", "X"].contains(text[text.index(end, offsetBy: 2)...].prefix(1))
 }

@@ -68,7 +68,8 @@ final class TestWorker {
         // From here on nobody else can map it for writing.
         guard
             capelet_linux_seal(
-                inboxMemory, UInt32(CAPELET_LINUX_SEAL_FUTURE_WRITE) | UInt32(CAPELET_LINUX_SEAL_SHRINK) | UInt32(CAPELET_LINUX_SEAL_GROW)) == 0
+                inboxMemory, UInt32(CAPELET_LINUX_SEAL_FUTURE_WRITE) | UInt32(CAPELET_LINUX_SEAL_SHRINK) | UInt32(CAPELET_LINUX_SEAL_GROW))
+                == 0
         else { throw TestTrouble("sealing") }
         bell = capelet_linux_eventfd()
         var (sockets, out, err): ([Int32], [Int32], [Int32]) = ([-1, -1], [-1, -1], [-1, -1])
@@ -285,7 +286,9 @@ final class TestWorker {
             consume(padded)
             var frame = Frame(type: Int(header.type), code: Int(header.code), token: header.token, value: header.value, body: body)
             if let before = pieces {
-                guard before.type == frame.type, before.token == frame.token else { throw TestTrouble("\(frame) between the chunks of \(before)") }
+                guard before.type == frame.type, before.token == frame.token else {
+                    throw TestTrouble("\(frame) between the chunks of \(before)")
+                }
                 frame.body = before.body + frame.body
                 pieces = nil
             }

@@ -1,8 +1,8 @@
-// Tests of `capelet-worker`, as its host would see it: a real keeper, template and worker, driven over the real sockets and shared memory by a
-// small host of their own (TestKeeper, TestWorker), which shares only the C headers with the real one.
+// Tests of `capelet-worker`, as its host would see it: a real keeper, template and worker, driven over the real sockets and shared memory
+// by a small host of their own (TestKeeper, TestWorker), which shares only the C headers with the real one.
 //
-// The plugins are C fixtures, compiled once for the test run (Fixtures). Nothing sleeps to wait: what is awaited arrives over a descriptor, or a
-// condition is polled until a deadline (`eventually`).
+// The plugins are C fixtures, compiled once for the test run (Fixtures). Nothing sleeps to wait: what is awaited arrives over a descriptor,
+// or a condition is polled until a deadline (`eventually`).
 
 import Foundation
 import Testing

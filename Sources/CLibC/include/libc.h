@@ -1,4 +1,5 @@
-// The headers of the C library whose functions Swift calls as they are; what they make of macros or variable arguments is in worker_process.h.
+// The headers of the C library whose functions Swift calls as they are; what they make of macros or variable arguments is in
+// worker_process.h.
 #pragma once
 
 #ifndef _GNU_SOURCE

@@ -165,9 +165,9 @@ static inline int capelet_linux_pidfd_open(pid_t pid) {
 
 static inline pid_t capelet_linux_thread_id(void) { return (pid_t)syscall(SYS_gettid); }
 
-/// Where glibc keeps the calling thread's id, or NULL. The kernel knows the address, because glibc's fork and thread start tell it which word to
-/// clear at the end of the thread. Kernels without CONFIG_CHECKPOINT_RESTORE do not say; then the word is looked for in the thread's record, and
-/// taken if exactly one word there has the value.
+/// Where glibc keeps the calling thread's id, or NULL. The kernel knows the address, because glibc's fork and thread start tell it which
+/// word to clear at the end of the thread. Kernels without CONFIG_CHECKPOINT_RESTORE do not say; then the word is looked for in the
+/// thread's record, and taken if exactly one word there has the value.
 static inline int *capelet_linux_thread_id_word(void) {
     pid_t id = capelet_linux_thread_id();
     int *word = NULL;

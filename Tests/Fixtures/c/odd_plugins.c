@@ -1,11 +1,13 @@
 // Plugins with something wrong, one for each value of ODD; compiled once for each.
 #define _GNU_SOURCE 1
 #include "capelet.h"
+#include "keeper_messages.h"
 
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static int32_t nothing(void *state, const capelet_event *event, capelet_result *result) {
@@ -26,6 +28,18 @@ static void *wait_for_ever(void *argument) {
     return argument;
 }
 
+/// Talks to the keeper in the template's place, and names a process that is not its to name: first the keeper itself.
+static void pretend(void) {
+    struct capelet_keeper_message message = {.type = CAPELET_KEEPER_LOADED, .value = 1};
+    send(3, &message, sizeof message, 0);
+    while (recv(3, &message, sizeof message, 0) > 0) {
+        message.type = CAPELET_KEEPER_STARTED;
+        message.value = (uint64_t)getppid();
+        send(3, &message, sizeof message, 0);
+    }
+    for (;;) pause();
+}
+
 __attribute__((constructor)) static void at_load(void) {
     if (IS("constructor-crashes")) {
         fprintf(stderr, "cannot find the thing\n");
@@ -33,6 +47,7 @@ __attribute__((constructor)) static void at_load(void) {
     }
     if (IS("constructor-exits")) exit(3);
     if (IS("constructor-hangs")) for (;;) pause();
+    if (IS("impostor")) pretend();
     if (IS("thread-at-load")) {
         pthread_t thread;
         pthread_create(&thread, NULL, wait_for_ever, NULL);

@@ -44,8 +44,10 @@ static int32_t inspect(void *state, const capelet_event *event, capelet_result *
           event->flags, (unsigned long long)event->sequence, (unsigned long long)event->offset, (long long)event->time_micros);
     WRITE("domain=%.*s subject=%.*s type=%.*s id=%.*s payload=%.*s\n", TEXT(event->domain), TEXT(event->subject), TEXT(event->type),
           TEXT(event->id), TEXT(event->payload));
-    for (uint32_t i = 0; i < event->header_count; i++) WRITE("header %.*s=%.*s\n", TEXT(event->headers[i].name), TEXT(event->headers[i].value));
-    for (uint32_t i = 0; i < event->input_count; i++) WRITE("input %.*s=%.*s\n", TEXT(event->inputs[i].lambda), TEXT(event->inputs[i].output));
+    for (const capelet_header *header = event->headers; header < event->headers + event->header_count; header++)
+        WRITE("header %.*s=%.*s\n", TEXT(header->name), TEXT(header->value));
+    for (const capelet_input *input = event->inputs; input < event->inputs + event->input_count; input++)
+        WRITE("input %.*s=%.*s\n", TEXT(input->lambda), TEXT(input->output));
     fixture_host->output(fixture_host, event->token, text, at);
     return CAPELET_SUCCESS;
 }
@@ -99,14 +101,18 @@ static int32_t status(void *state, const capelet_event *event, capelet_result *r
 
 // MARK: gate: holds each event until a byte can be read from the named pipe `state_directory`/gate
 
-static int32_t gate(void *state, const capelet_event *event, capelet_result *result) {
-    (void)state;
+static void wait_at_gate(void) {
     char path[512];
     snprintf(path, sizeof path, "%.*s/gate", (int)fixture_host->state_directory.size, (const char *)fixture_host->state_directory.data);
     int descriptor = open(path, O_RDONLY);
     char byte;
     while (read(descriptor, &byte, 1) != 1) {}
     close(descriptor);
+}
+
+static int32_t gate(void *state, const capelet_event *event, capelet_result *result) {
+    (void)state;
+    wait_at_gate();
     return end_as(event, result);
 }
 
@@ -145,6 +151,22 @@ static int32_t pending(void *state, const capelet_event *event, capelet_result *
     pthread_create(&thread, NULL, complete_it, completion);
     if (strstr(word, "early")) pthread_join(thread, NULL);
     else pthread_detach(thread);
+    return CAPELET_PENDING;
+}
+
+// MARK: held: pending until a byte can be read from the named pipe `state_directory`/gate
+
+static void *complete_at_gate(void *argument) {
+    wait_at_gate();
+    fixture_host->complete(fixture_host, (uint64_t)(uintptr_t)argument, CAPELET_SUCCESS, NULL);
+    return NULL;
+}
+
+static int32_t held(void *state, const capelet_event *event, capelet_result *result) {
+    (void)state, (void)result;
+    pthread_t thread;
+    pthread_create(&thread, NULL, complete_at_gate, (void *)(uintptr_t)event->token);
+    pthread_detach(thread);
     return CAPELET_PENDING;
 }
 
@@ -303,7 +325,8 @@ static int32_t start_inspects(const capelet_host *host, void **state, capelet_re
 #define SHOW(bytes) (int)(bytes).size, (const char *)(bytes).data
     fixture_log(0, "size %d abi %u lambda %.*s state %.*s config %.*s index %u entry %s found %d %.*s absent %d pid %d",
                 host->struct_size == sizeof *host, host->abi_version, SHOW(host->lambda), SHOW(host->state_directory),
-                SHOW(host->config_json), host->worker_index, host->entry->name, found, SHOW(nested), absent, getpid() == (pid_t)syscall(SYS_gettid));
+                SHOW(host->config_json), host->worker_index, host->entry->name, found, SHOW(nested), absent,
+                getpid() == (pid_t)syscall(SYS_gettid));
     return 0;
 }
 
@@ -469,6 +492,7 @@ LAMBDA(inspect, .handle = inspect);
 LAMBDA(status, .handle = status);
 LAMBDA(gate, .handle = gate);
 LAMBDA(pending, .handle = pending);
+LAMBDA(held, .handle = held);
 LAMBDA(emit, .handle = emit);
 LAMBDA(talk, .handle = talk);
 LAMBDA(crowd, .handle = crowd);
@@ -489,6 +513,7 @@ static const capelet_lambda lambda_life = {.struct_size = sizeof(capelet_lambda)
 static const capelet_lambda *const lambdas[] = {
     &lambda_echo,  &lambda_nothing, &lambda_inspect, &lambda_status, &lambda_gate,         &lambda_pending, &lambda_emit,        &lambda_talk,
     &lambda_crowd, &lambda_batch,   &lambda_cancel,  &lambda_surroundings, &lambda_threads, &lambda_family,  &lambda_start_fails, &lambda_life,
+    &lambda_held,
 };
 static const capelet_plugin plugin = {
     .struct_size = sizeof(capelet_plugin),
