@@ -1,4 +1,5 @@
 import GRDBSQLite
+import Glibc
 
 /// A prepared statement on one connection, for the rates at which GRDB's own would cost more than SQLite: blobs are bound without a copy and
 /// nothing is allocated for a row. Used by one thread, which also ends it before the connection closes.
@@ -74,13 +75,12 @@ final class SQLStatement {
 
     /// Runs a statement that returns no rows.
     func run() throws(JournalError) {
+        // SQLite 3.40 forgets the system's error number of a failed write; the thread's own still has it.
+        errno = 0
         let code = sqlite3_step(handle)
-        if code != SQLITE_DONE, code != SQLITE_ROW {
-            let error = JournalError(sqlite: code, on: connection, doing: "writing")
-            sqlite3_reset(handle)
-            throw error
-        }
+        let system = errno
         sqlite3_reset(handle)
+        if code != SQLITE_DONE, code != SQLITE_ROW { throw JournalError(sqlite: code, on: connection, doing: "writing", system: system) }
     }
 
     /// Calls `body` for each row until it returns false.
@@ -160,11 +160,13 @@ final class SQLStatements {
 
 extension JournalError {
     /// What SQLite said.
-    init(sqlite code: Int32, on connection: OpaquePointer?, doing what: String) {
+    ///
+    /// - Parameter system: the system's error number, when the caller knows better than SQLite.
+    init(sqlite code: Int32, on connection: OpaquePointer?, doing what: String, system: Int32 = 0) {
         let text = connection.map { String(cString: sqlite3_errmsg($0)) } ?? String(cString: sqlite3_errstr(code))
-        let system = connection.map { sqlite3_system_errno($0) } ?? 0
+        let system = system != 0 ? system : connection.map { sqlite3_system_errno($0) } ?? 0
         let isIO = code & 0xff == SQLITE_IOERR
-        if code & 0xff == SQLITE_FULL || isIO && [28, 27, 122].contains(system) {  // ENOSPC, EFBIG, EDQUOT
+        if code & 0xff == SQLITE_FULL || isIO && [ENOSPC, EFBIG, EDQUOT].contains(system) {
             self.init(.full, "the journal's disk is full (\(text)): make room; writing is tried again by itself")
         } else if code & 0xff == SQLITE_CORRUPT || code & 0xff == SQLITE_NOTADB {
             self.init(.damaged, "the journal's file is damaged (\(text)); restore a backup, or copy what `sqlite3 FILE .recover` can read")

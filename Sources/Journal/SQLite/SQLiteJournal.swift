@@ -234,6 +234,11 @@ public final class SQLiteJournal: Journal, Sendable {
         try thread.perform { _, storage throws(JournalError) in try Schema.pragma(storage.connection, name) }
     }
 
+    /// Runs a statement on the writing connection, for tests that damage what is stored.
+    func execute(_ sql: String) throws(JournalError) {
+        try thread.perform { _, storage throws(JournalError) in try Schema.execute(storage.connection, sql) }
+    }
+
     private static func fileSize(_ path: String) -> UInt64 {
         var status = stat()
         return stat(path, &status) == 0 ? UInt64(status.st_size) : 0
