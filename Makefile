@@ -1,0 +1,63 @@
+# Capelet. `make demo` shows it at work, `make test` tests it; README.md says more.
+#
+# Variables: SWIFT (the toolchain's swift), SWIFTFLAGS (more arguments for release builds), PREFIX and DESTDIR (where to install to).
+SWIFT ?= swift
+PREFIX ?= /usr/local
+export SWIFT SWIFTFLAGS DIR
+
+# What the demo indexes: a folder of text. Empty: this machine's documentation.
+DIR ?=
+SEEDS ?= 10000
+ROUNDS ?= 200
+MINUTES ?= 60
+
+help:
+	@echo 'make demo [DIR=folder]        builds Capelet and shows it at work on real files'
+	@echo 'make test                     builds and runs every test'
+	@echo 'make build                    builds in release: .build/release/capelet, .build/plugins'
+	@echo 'make install [PREFIX=folder]  installs what was built, by default below /usr/local'
+	@echo 'make simulate [SEEDS=n]       runs the scheduler through n random histories'
+	@echo 'make kill-rounds [ROUNDS=n]   kills processes at random under load, n times'
+	@echo 'make soak [MINUTES=n]         runs under load for n minutes'
+	@echo 'make lint, make format        checks or mends the format of the Swift sources'
+	@echo 'make clean                    removes what was built'
+
+dependencies:
+	@scripts/dependencies
+
+demo: build
+	@scripts/demo $${DIR:+"$$DIR"}
+
+build: dependencies
+	scripts/build
+
+test: dependencies
+	scripts/test
+
+# Installs what is there, so that root needs no toolchain of its own: make build && sudo make install
+install:
+	@scripts/install '$(PREFIX)' '$(DESTDIR)'
+
+# The long versions of tests that are in `make test` too.
+simulate: dependencies
+	$(SWIFT) build --build-tests
+	CAPELET_SEEDS=$(SEEDS) $(SWIFT) test --skip-build --filter SimulationTests/promisesHold
+
+kill-rounds: dependencies
+	CAPELET_KILL_ROUNDS=$(ROUNDS) scripts/test --filter KillTests
+
+soak: dependencies
+	CAPELET_SOAK_MINUTES=$(MINUTES) scripts/test --filter SoakTests
+
+# The SDK and the templates are embedded in a source file, which has to follow.
+format:
+	scripts/swift-files | xargs -0 $(SWIFT) format --in-place --parallel
+	PluginSDK/embed.sh
+
+lint:
+	@scripts/swift-files | xargs -0 $(SWIFT) format lint --strict --parallel
+
+clean:
+	rm -rf .build
+
+.PHONY: help dependencies demo build test install simulate kill-rounds soak format lint clean
