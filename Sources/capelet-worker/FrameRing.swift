@@ -138,8 +138,9 @@ struct FrameRing {
         capelet_fence()
         if capelet_inbox_host_waiting(inbox) == 0 { return }
         let consumed = capelet_inbox_consumed(inbox)
-        if consumed == rungAt { return }
-        rungAt = consumed == written ? .max : consumed
+        // It has read our frame already, or it is about to look anyway.
+        if consumed == written || consumed == rungAt { return }
+        rungAt = consumed
         var one: UInt64 = 1
         while write(bell, &one, 8) < 0 && capelet_linux_errno() == EINTR {}
     }

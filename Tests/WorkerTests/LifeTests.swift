@@ -116,7 +116,8 @@ import Testing
         try worker.publish("spin")
         let death = try worker.awaitDeath()
         #expect(death.wait_status & 0x7f == SIGXCPU)
-        #expect(death.user_micros + death.system_micros > 900_000)
+        // The kernel checks the limit against its ticks, which are coarser than what it reports.
+        #expect(death.user_micros + death.system_micros > 500_000)
     }
 
     @Test func hasTheLimitsOfItsPluginAndItsOwn() throws {
