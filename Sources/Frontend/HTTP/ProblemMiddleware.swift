@@ -6,6 +6,8 @@ import NIOHTTP1
 
 /// Turns everything that handlers throw into problem JSON, and ends connections whose request was not read to its end.
 struct ProblemMiddleware: RouterMiddleware {
+    let logger: Logger
+
     func handle(_ request: Request, context: FrontendContext, next: (Request, FrontendContext) async throws -> Response) async throws -> Response {
         let problem: Problem
         do {
@@ -27,7 +29,7 @@ struct ProblemMiddleware: RouterMiddleware {
         } catch is CancellationError {
             problem = .unavailable("the host is ending")
         } catch {
-            context.logger.error("request failed", metadata: ["path": "\(request.uri.path)", "error": "\(error)"])
+            logger.error("request failed", metadata: ["path": "\(request.uri.path)", "error": "\(error)"])
             problem = Problem(.internalServerError, "internal", "Internal error", "\(error)")
         }
         var response = problem.response()

@@ -43,9 +43,9 @@ public final class FrontendServer: Service, Sendable {
     public func start() async throws -> FrontendAddresses {
         let place = try SocketPlace(settings.socketPath)
         try place.prepare()
-        // Hummingbird tells of its start by itself; the host's own message says where.
+        // Hummingbird tells of its start, of lost connections and of its end by itself, some of it as errors. What matters is logged here.
         var quiet = logger
-        quiet.logLevel = max(logger.logLevel, .notice)
+        quiet.logLevel = .critical
         let unix: Listener
         do {
             unix = try await Listener.start(
@@ -100,7 +100,7 @@ public final class FrontendServer: Service, Sendable {
 
     private func router(isAdministration: Bool) -> Router<FrontendContext> {
         let router = Router(context: FrontendContext.self, options: .autoGenerateHeadEndpoints)
-        router.add(middleware: ProblemMiddleware())
+        router.add(middleware: ProblemMiddleware(logger: logger))
         if !isAdministration { router.add(middleware: HostCheck(listen: settings.http, allowedHosts: settings.allowedHosts)) }
         EventRoutes(control: control, journal: journal, metrics: metrics).add(to: router)
         ReadRoutes(control: control, journal: journal).add(to: router)

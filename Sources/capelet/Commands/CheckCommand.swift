@@ -1,0 +1,78 @@
+import ArgumentParser
+import Foundation
+import Routing
+
+/// `capelet check`: reads the routing file as the host would, without starting anything.
+struct CheckCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "check", abstract: "Check the routing file without starting anything.",
+        discussion: "Exit code 78 when it cannot be used, with file, line and column of everything that is wrong.")
+
+    @Option(name: [.short, .long], help: ArgumentHelp("The routing file (default: $CAPELET_CONFIG, or ./capelet.yaml).", valueName: "file"))
+    var config: String?
+
+    @Flag(help: "Print a routing file with every setting and its default.")
+    var defaults = false
+
+    @OptionGroup var output: OutputOptions
+
+    private struct Report: Encodable {
+        struct Problem: Encodable {
+            var file: String
+            var line: Int
+            var column: Int
+            var message: String
+            var hint: String?
+        }
+        var ok: Bool
+        var file: String
+        var domains: [String] = []
+        var lambdas: [String] = []
+        var problems: [Problem] = []
+        var warnings: [String] = []
+    }
+
+    func run() throws {
+        if defaults { return Output.write(RouteTable.defaultsText()) }
+        let path = HostOptions.configPath(config)
+        var report = Report(ok: true, file: path)
+        do throws(RoutingError) {
+            let table = try RoutingFile.load(path: path)
+            report.domains = table.domains.keys.sorted()
+            report.lambdas = table.lambdas.keys.sorted()
+            report.warnings = Self.missingPlugins(table)
+        } catch {
+            report.ok = false
+            report.problems = error.problems.map {
+                .init(file: $0.file, line: $0.line, column: $0.column, message: $0.message, hint: $0.hint)
+            }
+            if !output.json {
+                Output.error(error.description + "\n")
+                throw ExitCode(CommandFailure.Code.configuration.rawValue)
+            }
+        }
+        if output.json {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+            Output.print(String(decoding: try encoder.encode(report), as: UTF8.self))
+            if !report.ok { throw ExitCode(CommandFailure.Code.configuration.rawValue) }
+            return
+        }
+        for warning in report.warnings { Output.error("warning: \(warning)\n") }
+        func counted(_ count: Int, _ word: String) -> String { "\(count) \(word)\(count == 1 ? "" : "s")" }
+        Output.print("\(path): \(counted(report.domains.count, "domain")), \(counted(report.lambdas.count, "lambda")): ready to serve")
+    }
+
+    /// Plugins that the file names and that are not there. Not an error: they may be copied in before the host starts.
+    static func missingPlugins(_ table: RouteTable) -> [String] {
+        var missing: [String: [String]] = [:]
+        for lambda in table.lambdas.values {
+            guard let plugin = lambda.plugin else { continue }
+            let places = ["\(table.plugins)/\(plugin).so", "\(table.plugins)/\(plugin)/\(plugin).so"]
+            if !places.contains(where: { FileManager.default.fileExists(atPath: $0) }) { missing[plugin, default: []].append(lambda.name) }
+        }
+        return missing.sorted { $0.key < $1.key }.map { plugin, lambdas in
+            "the plugin \(plugin) of \(lambdas.sorted().joined(separator: ", ")) is not in \(table.plugins) (\(plugin).so or \(plugin)/\(plugin).so)"
+        }
+    }
+}

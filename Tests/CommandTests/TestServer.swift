@@ -1,0 +1,1 @@
+../FrontendTests/TestServer.swift
