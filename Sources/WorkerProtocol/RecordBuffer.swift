@@ -24,6 +24,9 @@ public final class RecordBuffer: @unchecked Sendable {
     /// Number of records.
     public var count: Int { positions.count }
 
+    /// Bytes of memory held, used or not.
+    public var allocatedBytes: Int { capacity + positions.capacity * 4 }
+
     /// The bytes used.
     public var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: size) }
 

@@ -64,6 +64,79 @@ import WorkerProtocol
         }
     }
 
+    /// Appends groups of ten, one after another, and ends without closing, so that all of it is in the write-ahead log.
+    private static func appendAndDie(_ data: String, groups: Int) async throws {
+        let journal = try SQLiteJournal.open(directory: data)
+        let stream = try journal.stream(.domain, named: "orders")
+        for group in 0..<groups { _ = try await journal.append(stream, numbered(group * 10..<group * 10 + 10)) }
+        kill(getpid(), SIGKILL)
+    }
+
+    @Test("A flipped bit in the write-ahead log does not take acknowledged events away unnoticed")
+    func flippedLog() async throws {
+        let folder = TemporaryFolder()
+        let data = folder.path + "/data"
+        await #expect(processExitsWith: .signal(SIGKILL)) { [data = data as String] in
+            try await CrashTests.appendAndDie(data, groups: 50)
+        }
+        let url = URL(fileURLWithPath: data + "/journal.sqlite-wal")
+        var log = Array(try Data(contentsOf: url))
+        let place = try #require(log.lastRange(of: Array("p250".utf8))).lowerBound
+        log[place] ^= 1
+        try Data(log).write(to: url)
+        let error = #expect(throws: JournalError.self) { try SQLiteJournal.open(directory: data) }
+        #expect(error?.code == .damaged)
+        #expect(error?.message.contains("…499 of 'orders' were acknowledged and are lost") == true)
+        // As asked, it opens with what is left, and goes on from there.
+        var options = SQLiteJournal.Options()
+        options.acceptsLosses = true
+        let said = Mutex("")
+        options.log = { line in said.withLock { $0 += line } }
+        let journal = try SQLiteJournal.open(directory: data, options: options)
+        let stream = try journal.stream(.domain, named: "orders")
+        let left = try journal.events(stream).count
+        #expect(left >= 200 && left < 500)
+        #expect(said.withLock { $0 }.contains("events \(left)…499"))
+        #expect(try await journal.append(stream, numbered(0..<1)).firstOffset == UInt64(left))
+        journal.close()
+        try SQLiteJournal.open(directory: data).close()
+    }
+
+    @Test("An older file in the place of the journal is noticed")
+    func olderFile() async throws {
+        let folder = TemporaryFolder()
+        let data = folder.path + "/data"
+        let journal = try SQLiteJournal.open(directory: data)
+        let stream = try journal.stream(.domain, named: "orders")
+        _ = try await journal.append(stream, numbered(0..<10))
+        try journal.backup(to: folder.path + "/backup")
+        _ = try await journal.append(stream, numbered(10..<20))
+        journal.close()
+        // All of it is in the one file.
+        #expect((try? Data(contentsOf: URL(fileURLWithPath: data + "/journal.sqlite-wal")))?.isEmpty ?? true)
+        try FileManager.default.removeItem(atPath: data + "/journal.sqlite")
+        try FileManager.default.copyItem(atPath: folder.path + "/backup", toPath: data + "/journal.sqlite")
+        let error = #expect(throws: JournalError.self) { try SQLiteJournal.open(directory: data) }
+        #expect(error?.message.contains("events 10…19 of 'orders' were acknowledged") == true)
+        #expect(error?.message.contains("remove the file `tail`") == true)
+        try FileManager.default.removeItem(atPath: data + "/tail")
+        try SQLiteJournal.open(directory: data).close()
+    }
+
+    @Test("After an I/O error nothing is acknowledged before the log has been written back")
+    func doubt() async throws {
+        let folder = TemporaryFolder()
+        let journal = try SQLiteJournal.open(directory: folder.path + "/data")
+        defer { journal.close() }
+        let stream = try journal.stream(.domain, named: "orders")
+        for group in 0..<20 { _ = try await journal.append(stream, numbered(group * 10..<group * 10 + 10)) }
+        let before = journal.figures().databaseBytes
+        try journal.setDoubtful()
+        _ = try await journal.append(stream, numbered(200..<210))
+        #expect(journal.figures().databaseBytes > before)
+        #expect(try journal.events(stream).count == 210)
+    }
+
     @Test("A full disk fails appends without acknowledging, is shown, and is over when there is room")
     func full() async throws {
         await #expect(processExitsWith: .success) {

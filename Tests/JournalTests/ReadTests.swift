@@ -116,4 +116,25 @@ import WorkerProtocol
         try await fixture.journal.commit { $0.deadRemoved = [2] }
         #expect(throws: JournalError.self) { try fixture.journal.externalPayload(kept) }
     }
+
+    @Test("A numbered event with its payload in a file is known when it comes again", arguments: JournalKind.allCases)
+    func numberedPayloads(_ kind: JournalKind) async throws {
+        let fixture = try Fixture(kind)
+        let stream = try fixture.journal.stream(.domain, named: "orders")
+        var settings = StreamSettings()
+        settings.producerSequence = true
+        fixture.journal.configure(stream, settings)
+        func event(_ byte: UInt8) throws -> SampleEvent {
+            let bytes = [UInt8](repeating: byte, count: 300_000)
+            let number = try bytes.withUnsafeBytes { try fixture.journal.storePayload($0) }
+            return SampleEvent(sequence: 3, external: (number: number, size: 300_000))
+        }
+        #expect(try await fixture.journal.append(stream, [try event(1)]).entries.isEmpty)
+        for _ in 0..<2 {
+            let receipt = try await fixture.journal.append(stream, [try event(1), try event(2)], atomic: false)
+            #expect(receipt.entries == [.duplicate(offset: 0), .outOfOrder(last: 3)])
+            try fixture.reopen()
+            fixture.journal.configure(stream, settings)
+        }
+    }
 }

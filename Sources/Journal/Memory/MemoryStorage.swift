@@ -206,6 +206,8 @@ final class MemoryStorage: JournalStorage {
         return nextPayload
     }
 
+    func payloadHash(_ number: UInt64) -> IDHash { (payloads[number] ?? []).withUnsafeBytes { IDHasher(subjectHash).payload($0) } }
+
     func externalPayload(_ number: UInt64) -> [UInt8]? { payloads[number] }
 
     private func retain(_ records: RecordBuffer) {

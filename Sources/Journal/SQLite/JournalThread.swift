@@ -47,6 +47,7 @@ final class JournalThread: @unchecked Sendable {
                 }
                 started.give(.success(()))
                 run()
+                storage?.finish()
                 writer = nil
                 storage = nil
             }
@@ -62,7 +63,8 @@ final class JournalThread: @unchecked Sendable {
         _ db: Database, directory: String, payloads: PayloadFiles, hash: SubjectHash, now: @escaping @Sendable () -> Int64
     ) throws(JournalError) {
         guard let connection = db.sqliteConnection else { throw JournalError(.closed, "the journal is closed") }
-        let storage = try SQLiteStorage(connection: connection, directory: directory, payloads: payloads)
+        let tail = try TailFile(path: directory + "/tail")
+        let storage = try SQLiteStorage(connection: connection, directory: directory, payloads: payloads, tail: tail)
         writer = try JournalWriter(storage: storage, view: view, hasher: IDHasher(hash), now: now)
         self.storage = storage
     }
@@ -198,6 +200,7 @@ final class JournalThread: @unchecked Sendable {
 
     private func trimIfDue(isIdle: Bool) {
         guard let writer, isIdle || monotonicNanos() >= trimAt else { return }
+        storage?.syncTail()
         // Failing to trim is no fault of its own: what it needs, writing needs too.
         let hasMore = (try? writer.trim(bytes: Self.trimBytes)) ?? false
         trimAt = monotonicNanos() + (hasMore ? Self.trimNanos / 100 : Self.trimNanos)

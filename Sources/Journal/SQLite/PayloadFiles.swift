@@ -5,12 +5,16 @@ import Synchronization
 final class PayloadFiles: Sendable {
     private let directory: String
     private let next: Mutex<UInt64>
+    private let hasher: IDHasher
+    /// Hashes of payloads that were stored lately, until their events are numbered.
+    private let hashes = Mutex<[UInt64: IDHash]>([:])
 
     /// Makes the folder where there is none, removes files that no row names and what a crash left half written.
     ///
     /// - Parameter isNamed: whether a row names this number.
-    init(directory: String, isNamed: (UInt64) throws(JournalError) -> Bool) throws(JournalError) {
+    init(directory: String, hasher: IDHasher, isNamed: (UInt64) throws(JournalError) -> Bool) throws(JournalError) {
         self.directory = directory
+        self.hasher = hasher
         if mkdir(directory, 0o700) != 0, errno != EEXIST { throw Self.failure("make", directory) }
         guard let folder = opendir(directory) else { throw Self.failure("read", directory) }
         defer { closedir(folder) }
@@ -68,7 +72,18 @@ final class PayloadFiles: Sendable {
         guard folder >= 0 else { throw Self.failure("open", directory) }
         defer { close(folder) }
         guard fsync(folder) == 0 else { throw Self.failure("sync", directory) }
+        let hash = hasher.payload(payload)
+        hashes.withLock {
+            if $0.count >= 4096 { $0.removeAll() }
+            $0[number] = hash
+        }
         return number
+    }
+
+    /// The hash of a payload: the same for the same bytes, whatever file they lie in.
+    func hash(_ number: UInt64) throws(JournalError) -> IDHash {
+        if let known = hashes.withLock({ $0.removeValue(forKey: number) }) { return known }
+        return try load(number).withUnsafeBytes { hasher.payload($0) }
     }
 
     /// Reads a payload.

@@ -1,6 +1,7 @@
 import Foundation
 import GRDB
 import GRDBSQLite
+import Glibc
 import Synchronization
 public import WorkerProtocol
 
@@ -54,6 +55,9 @@ public final class SQLiteJournal: Journal, Sendable {
         lock = Mutex(try DirectoryLock(directory: directory))
         let path = directory + "/journal.sqlite"
         self.path = path
+        // SQLite gives its other files the mode of this one.
+        let made = Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        if made >= 0 { Glibc.close(made) }
         let pool = try Self.openPool(path)
         self.pool = pool
         let view = JournalView(cacheBytesMax: options.cacheBytesMax)
@@ -91,18 +95,21 @@ public final class SQLiteJournal: Journal, Sendable {
         sqlite3_wal_autocheckpoint(connection, 0)
         let statements = SQLStatements(connection)
         do throws(JournalError) {
-            try SQLiteReads(statements: statements).verify()
+            let reads = SQLiteReads(statements: statements)
+            try reads.verify(tail: TailFile(path: directory + "/tail").found)
+            try reads.verify()
         } catch {
             guard error.code == .damaged, options.acceptsLosses else { throw error }
             options.log("opened all the same, as asked: \(error.message)")
         }
         let key = try statements("SELECT value FROM meta WHERE name = 'subject_key'").first { $0.numbers(0) } ?? []
         guard key.count == 2 else { throw JournalError(.damaged, "\(path) has no key for subjects; restore a backup") }
-        let payloads = try PayloadFiles(directory: directory + "/payloads") { number throws(JournalError) in
+        let hash = SubjectHash(key0: key[0], key1: key[1])
+        let payloads = try PayloadFiles(directory: directory + "/payloads", hasher: IDHasher(hash)) { number throws(JournalError) in
             try statements("SELECT 1 FROM payloads WHERE number = ? AND rows > 0").bind(1, number).first { _ in true } ?? false
         }
         payloads.reserve(upTo: try statements("SELECT ifnull(max(number), 0) FROM payloads").first { $0.bits(0) } ?? 0)
-        return (SubjectHash(key0: key[0], key1: key[1]), payloads)
+        return (hash, payloads)
     }
 
     deinit { close() }
@@ -237,6 +244,11 @@ public final class SQLiteJournal: Journal, Sendable {
     /// Runs a statement on the writing connection, for tests that damage what is stored.
     func execute(_ sql: String) throws(JournalError) {
         try thread.perform { _, storage throws(JournalError) in try Schema.execute(storage.connection, sql) }
+    }
+
+    /// As after an I/O error, for tests.
+    func setDoubtful() throws(JournalError) {
+        try thread.perform { _, storage throws(JournalError) in storage.isDoubtful = true }
     }
 
     private static func fileSize(_ path: String) -> UInt64 {

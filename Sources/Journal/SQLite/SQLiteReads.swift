@@ -58,6 +58,23 @@ struct SQLiteReads {
                 + "`sqlite3 FILE .recover` can read")
     }
 
+    /// Checks that the file holds all that the tail file says was acknowledged.
+    func verify(tail: [StreamID: UInt64]) throws(JournalError) {
+        var known: [StreamID: (name: String, next: UInt64)] = [:]
+        try statements("SELECT stream, name, next_offset FROM streams").forEach {
+            known[StreamID(rawValue: UInt32(truncatingIfNeeded: $0.int(0)))] = ($0.text(1), $0.bits(2))
+            return true
+        }
+        for (stream, end) in tail.sorted(by: { $0.key.rawValue < $1.key.rawValue }) where end > known[stream]?.next ?? 0 {
+            let next = known[stream]?.next ?? 0
+            throw JournalError(
+                .damaged,
+                "events \(next)…\(end - 1) of '\(known[stream]?.name ?? "stream \(stream.rawValue)")' were acknowledged and are lost from the "
+                    + "journal (its write-ahead log is damaged, or an older file was put in its place); restore a backup. If this is one, remove "
+                    + "the file `tail` beside it")
+        }
+    }
+
     /// Checks what a file must hold when it is opened: the newest rows of each stream follow one another up to its end, and the very newest are
     /// undamaged. Older rows are checked when they are read, so that a long log does not slow the start.
     func verify(recentBytes: UInt64 = 1 << 30, checkedRows: Int = 64) throws(JournalError) {

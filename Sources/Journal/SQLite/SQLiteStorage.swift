@@ -12,6 +12,9 @@ final class SQLiteStorage: JournalStorage {
     let connection: OpaquePointer
     private let directory: String
     private let payloads: PayloadFiles
+    private let tail: TailFile
+    /// How far each stream has come, committed.
+    private var ends: [StreamID: UInt64] = [:]
     /// What is in force on the connection; nil: unknown.
     private var isFull: Bool?
     /// Payload files that lost a row in this transaction.
@@ -25,19 +28,20 @@ final class SQLiteStorage: JournalStorage {
     private var knownRoom: (bytes: UInt64, until: ContinuousClock.Instant)?
     private var writtenSince: UInt64 = 0
     /// Whether an I/O error left it open what is on disk; then a checkpoint has to succeed first.
-    private var isDoubtful = false
+    var isDoubtful = false
     /// Whether a relaxed group waits for its fsync.
     private(set) var isUnsynced = false
 
     /// Frames of 16 KiB after which the log is written back into the file.
-    static let checkpointFrames: Int32 = 1024
+    static let checkpointFrames: Int32 = 512
     /// Frames after which readers are waited for, so that the log can begin anew.
-    static let checkpointFramesMax: Int32 = 8192
+    static let checkpointFramesMax: Int32 = 4096
 
-    init(connection: OpaquePointer, directory: String, payloads: PayloadFiles) throws(JournalError) {
+    init(connection: OpaquePointer, directory: String, payloads: PayloadFiles, tail: TailFile) throws(JournalError) {
         self.connection = connection
         self.directory = directory
         self.payloads = payloads
+        self.tail = tail
         statements = SQLStatements(connection)
         walFrames.pointee = 0
         sqlite3_wal_hook(
@@ -118,12 +122,23 @@ final class SQLiteStorage: JournalStorage {
         var done: Int32 = 0
         let code = sqlite3_wal_checkpoint_v2(connection, nil, mode, &left, &done)
         if code & 0xff == SQLITE_IOERR || code & 0xff == SQLITE_FULL { isDoubtful = true }
+        tail.sync()
     }
+
+    /// Writes all of the log back and empties it, so that the file alone is the journal. The readers that close after the writer could not.
+    func finish() {
+        sqlite3_wal_checkpoint_v2(connection, nil, SQLITE_CHECKPOINT_TRUNCATE, nil, nil)
+        tail.sync()
+    }
+
+    /// Brings to the disk what is only written now and then.
+    func syncTail() { tail.sync() }
 
     /// Syncs relaxed groups.
     func flush() throws(JournalError) {
         guard isUnsynced else { return }
         try transaction { () throws(JournalError) in try statements("UPDATE meta SET value = value + 1 WHERE name = 'flushes'").run() }
+        tail.write(ends)
     }
 
     // MARK: Streams and routes
@@ -136,6 +151,7 @@ final class SQLiteStorage: JournalStorage {
                 id: StreamID(rawValue: UInt32(truncatingIfNeeded: row.int(0))), kind: row.text(1) == "input" ? .input : .domain, name: row.text(2))
             state.streams.append(
                 StoredState.Stream(description: description, start: row.bits(3), next: row.bits(4), total: row.bits(5), trimmed: row.bits(6)))
+            ends[description.id] = row.bits(4)
             return true
         }
         state.routes = try Self.routes(statements)
@@ -223,6 +239,8 @@ final class SQLiteStorage: JournalStorage {
         return try statements(columns + " LIMIT 1").bind(1, range.lowerBound).bind(2, range.upperBound).first { $0.bits(2) - $0.bits(3) }
     }
 
+    func payloadHash(_ number: UInt64) throws(JournalError) -> IDHash { try payloads.hash(number) }
+
     func room() -> UInt64? {
         let time = ContinuousClock.now
         if let knownRoom, time < knownRoom.until { return knownRoom.bytes - min(knownRoom.bytes, writtenSince) }
@@ -253,7 +271,12 @@ final class SQLiteStorage: JournalStorage {
             for (source, changes) in group.sources { try write(source, changes) }
             for commit in group.commits { try write(commit) }
         }
-        if group.isRelaxed { isUnsynced = true }
+        for end in group.ends { ends[end.stream] = end.next }
+        if group.isRelaxed {
+            isUnsynced = true
+        } else if !group.ends.isEmpty {
+            tail.write(ends)
+        }
         for row in group.batches { writtenSince += UInt64(row.batch.size) }
     }
 

@@ -229,7 +229,8 @@ struct GroupBuilder {
             return .next(sequence: (last?.sequence ?? 0) + 1, subject: subject, fingerprint: .none)
         }
         let sequence = view.header.pointee.sequence
-        let payload = hasher.payload(view.payloadSection)
+        let payload = try view.externalNumber.map { number throws(JournalError) in try storage.payloadHash(number) }
+            ?? hasher.payload(view.payloadSection)
         let fingerprint = hasher.numbered(subject: subject, sequence: sequence, payload: payload)
         guard let last, sequence <= last.sequence else {
             return .next(sequence: sequence, subject: subject, fingerprint: fingerprint)

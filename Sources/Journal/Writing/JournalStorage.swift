@@ -32,6 +32,9 @@ protocol JournalStorage: AnyObject {
     /// Removes the oldest batches of a stream as far as the plan allows, in a small step.
     func trim(_ plan: TrimPlan) throws(JournalError) -> TrimResult
 
+    /// The hash (IDHasher.payload) of a payload in a file of its own.
+    func payloadHash(_ number: UInt64) throws(JournalError) -> IDHash
+
     /// Bytes that may still be stored before four fifths of the room are used; nil when there is no such limit.
     func room() -> UInt64?
 }

@@ -21,7 +21,7 @@ struct RecentBatches {
     mutating func append(_ batch: EventBatch) {
         lanes[batch.stream, default: Lane()].batches.append(batch)
         order.append(batch.stream)
-        bytes += batch.size
+        bytes += batch.heldBytes
         while bytes > bytesMax, order.count - orderFirst > 1 { dropOldest() }
     }
 
@@ -46,7 +46,7 @@ struct RecentBatches {
             orderFirst = 0
         }
         guard let index = lanes.index(forKey: stream) else { return }
-        bytes -= lanes.values[index].batches[lanes.values[index].first].size
+        bytes -= lanes.values[index].batches[lanes.values[index].first].heldBytes
         lanes.values[index].first += 1
         let first = lanes.values[index].first
         if first == lanes.values[index].batches.count {
@@ -62,6 +62,9 @@ struct RecentBatches {
 }
 
 extension EventBatch {
+    /// Memory that it holds, about.
+    fileprivate var heldBytes: Int { records.allocatedBytes + 160 }
+
     /// Takes the place of a batch that was dropped.
     fileprivate static let gone = EventBatch(stream: StreamID(rawValue: 0), base: 0, records: .init(capacity: 0, count: 0))
 }

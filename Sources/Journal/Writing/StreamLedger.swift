@@ -138,8 +138,14 @@ final class StreamLedger {
         return own
     }
 
-    private func closeRow(atMillis: Int64 = 0) {
-        guard let records = open else { return }
+    private func closeRow() {
+        guard var records = open else { return }
+        if records.allocatedBytes > records.size * 2 + 1024 {
+            // It may be cached for long: a small event must not hold a large buffer.
+            let exact = RecordBuffer(capacity: records.size, count: records.count)
+            exact.append(copying: records, 0..<records.count)
+            records = exact
+        }
         stagedTotal += UInt64(records.size)
         if !openIDs.isEmpty { while openIDs.count < records.count { openIDs.append(.none) } }
         if !openFingerprints.isEmpty { while openFingerprints.count < records.count { openFingerprints.append(.none) } }
@@ -147,7 +153,7 @@ final class StreamLedger {
         rows.append(
             BatchRow(
                 batch: EventBatch(stream: id, base: base, records: records), ids: openIDs, fingerprints: openFingerprints, external: openExternal,
-                total: stagedTotal, atMillis: atMillis))
+                total: stagedTotal, atMillis: 0))
         open = nil
         openIDs = []
         openFingerprints = []
