@@ -23,7 +23,8 @@ public struct JournalCommit: Sendable {
 
     /// Whether there is nothing to write.
     public var isEmpty: Bool {
-        progress.isEmpty && appends.isEmpty && deferred.isEmpty && dead.isEmpty && deadRemoved.isEmpty && joins.isEmpty && joinsRemoved.isEmpty
+        progress.isEmpty && appends.isEmpty && deferred.isEmpty && dead.isEmpty && deadRemoved.isEmpty && joins.isEmpty
+            && joinsRemoved.isEmpty
     }
 }
 

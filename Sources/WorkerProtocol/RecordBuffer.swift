@@ -64,7 +64,8 @@ public final class RecordBuffer: @unchecked Sendable {
     ) {
         precondition(!subject.isEmpty && subject.count < 65536 && type.count < 65536 && id.count < 65536)
         precondition(externalSize == nil || payload.count == 8)
-        let need = MemoryLayout<capelet_record>.size + subject.count + type.count + id.count + headers.bytes.count + inputs.bytes.count
+        let need =
+            MemoryLayout<capelet_record>.size + subject.count + type.count + id.count + headers.bytes.count + inputs.bytes.count
             + payload.count
         let padded = (need + 7) & ~7
         precondition(padded <= Int(CAPELET_RECORD_SIZE_MAX))

@@ -47,17 +47,23 @@ import WorkerProtocol
         let route = try journal.route(lambda: "l", domain: "orders", stream: stream, start: .beginning)
         let good = records(stream, numbered(0..<3), hash: journal.subjectHash)
         var bad = JournalCommit()
-        bad.progress = [RouteProgress(route: route.id, watermark: 1, ranges: []), RouteProgress(route: RouteID(rawValue: 99), watermark: 1, ranges: [])]
+        bad.progress = [
+            RouteProgress(route: route.id, watermark: 1, ranges: []), RouteProgress(route: RouteID(rawValue: 99), watermark: 1, ranges: []),
+        ]
         bad.appends = [StreamAppend(stream: stream, records: good)]
         bad.deferred = [
             .insert(DeferredRow(id: 1, route: route.id, subjectHash: 1, records: good, state: .deferred, dueMillis: 0, history: .init()))
         ]
         let answers = [Answer<Void>(), Answer<Void>()]
         let order = Mutex<[Int]>([])
-        journal.commit(bad) { answers[0].set($0); order.withLock { $0.append(0) } }
+        journal.commit(bad) {
+            answers[0].set($0); order.withLock { $0.append(0) }
+        }
         var fine = JournalCommit()
         fine.progress = [RouteProgress(route: route.id, watermark: 2, ranges: [])]
-        journal.commit(fine) { answers[1].set($0); order.withLock { $0.append(1) } }
+        journal.commit(fine) {
+            answers[1].set($0); order.withLock { $0.append(1) }
+        }
         let error = await #expect(throws: JournalError.self) { try await answers[0].get() }
         #expect(error?.code == .unknown)
         try await answers[1].get()
@@ -97,11 +103,17 @@ import WorkerProtocol
                     StreamAppend(stream: input, records: handed),
                     StreamAppend(
                         stream: orders,
-                        records: records(orders, [SampleEvent(id: "id-3"), SampleEvent(id: "emit"), SampleEvent(payload: "q")], hash: journal.subjectHash)),
+                        records: records(
+                            orders, [SampleEvent(id: "id-3"), SampleEvent(id: "emit"), SampleEvent(payload: "q")], hash: journal.subjectHash
+                        )),
                     StreamAppend(
                         stream: receipts,
                         records: records(
-                            receipts, [SampleEvent(subject: "a", id: "e1"), SampleEvent(subject: "b", id: "e2"), SampleEvent(subject: "a", id: "e3")],
+                            receipts,
+                            [
+                                SampleEvent(subject: "a", id: "e1"), SampleEvent(subject: "b", id: "e2"),
+                                SampleEvent(subject: "a", id: "e3"),
+                            ],
                             hash: journal.subjectHash)),
                 ]
             }
@@ -112,7 +124,9 @@ import WorkerProtocol
         #expect(try journal.events(orders).suffix(3).map(\.payload) == ["payload", "q", "q"])
         #expect(try journal.events(receipts).map(\.sequence) == [41, 42, 1, 43])
         // A producer goes on above what was emitted.
-        let error = await #expect(throws: JournalError.self) { try await journal.append(receipts, [SampleEvent(subject: "a", sequence: 43)]) }
+        let error = await #expect(throws: JournalError.self) {
+            try await journal.append(receipts, [SampleEvent(subject: "a", sequence: 43)])
+        }
         #expect(error?.code == .outOfOrder)
         try fixture.reopen()
         #expect(try fixture.journal.events(input).map(\.offset) == [4, 2, 4, 2])

@@ -22,7 +22,11 @@ import WorkerProtocol
                     guard case .success(let receipt) = result else { return }
                     let line = Array("\(receipt.firstOffset) \(round)-\(first)\n".utf8)
                     _ = Foundation.write(acknowledged, line, line.count)
-                    if count.withLock({ $0 += 1; return $0 }) == limit { kill(getpid(), SIGKILL) }
+                    if count.withLock({
+                        $0 += 1; return $0
+                    }) == limit {
+                        kill(getpid(), SIGKILL)
+                    }
                     answered.continuation.finish()
                 })
             var commit = JournalCommit()

@@ -9,9 +9,13 @@ import WorkerProtocol
         let fixture = try Fixture(kind)
         let stream = try fixture.journal.stream(.domain, named: "orders")
         _ = try await fixture.journal.append(stream, numbered(0..<20))
-        let routes = try ["charge", "audit"].map { try fixture.journal.route(lambda: $0, domain: "orders", stream: stream, start: .beginning) }
+        let routes = try ["charge", "audit"].map {
+            try fixture.journal.route(lambda: $0, domain: "orders", stream: stream, start: .beginning)
+        }
         let source = try fixture.journal.read(stream, from: 0, maximumBytes: .max)[0].records
-        func row(_ id: Int64, _ route: Int, subject: UInt64, _ range: Range<Int>, _ state: DeferredState, due: Int64 = 0, error: String = "") -> DeferredChange {
+        func row(
+            _ id: Int64, _ route: Int, subject: UInt64, _ range: Range<Int>, _ state: DeferredState, due: Int64 = 0, error: String = ""
+        ) -> DeferredChange {
             let copy = RecordBuffer()
             copy.append(copying: source, range)
             var history = FailureHistory()
@@ -81,12 +85,18 @@ import WorkerProtocol
             #expect(rows.map(\.id) == [4] && rows[0].done == 2 && rows[0].records.count == 5)
             #expect(rows[0].state == .deferred && rows[0].dueMillis == 1234 && rows[0].history == history)
             let head = try #require(try fixture.journal.deferredHeads(routes[0].id).first { $0.subjectHash == 1 })
-            #expect(head == DeferredHead(
-                id: 4, subjectHash: 1, state: .deferred, dueMillis: 1234, rows: 1, events: 3, bytes: sizes.size - Int(sizes.positions[2])))
+            #expect(
+                head
+                    == DeferredHead(
+                        id: 4, subjectHash: 1, state: .deferred, dueMillis: 1234, rows: 1, events: 3,
+                        bytes: sizes.size - Int(sizes.positions[2])))
             let blocked = try fixture.journal.blocked(RowQuery())
             #expect(blocked.map(\.id) == [2, 3, 4])
-            #expect(blocked[2] == BlockedEvent(
-                id: 4, lambda: "charge", domain: "orders", subject: "s", offset: 3, events: 3, state: .deferred, dueMillis: 1234, history: history))
+            #expect(
+                blocked[2]
+                    == BlockedEvent(
+                        id: 4, lambda: "charge", domain: "orders", subject: "s", offset: 3, events: 3, state: .deferred, dueMillis: 1234,
+                        history: history))
             try fixture.reopen()
         }
         try await fixture.journal.commit { $0.deferred = [.update(id: 4, done: 4, state: .open, dueMillis: 0, history: history)] }
@@ -144,7 +154,10 @@ import WorkerProtocol
             return try fixture.journal.deadLetters(query).map(\.id)
         }
         #expect(try ids { $0.lambda = "charge" } == [12, 10])
-        #expect(try ids { $0.subject = "a"; $0.limit = 1 } == [12])
+        #expect(
+            try ids {
+                $0.subject = "a"; $0.limit = 1
+            } == [12])
         #expect(try ids { $0.error = "error 1" } == [11])
         #expect(try ids { $0.id = 10 } == [10])
         #expect(try ids { $0.lambda = "nobody" } == [])

@@ -18,7 +18,9 @@ import WorkerProtocol
         let bytes = (0..<1003).map { _ in UInt8.random(in: .min ... .max, using: &random) }
         for cut in [0, 1, 7, 8, 500, 1003] {
             let whole = capelet_linux_crc32c(0, bytes, bytes.count)
-            let parts = bytes.withUnsafeBytes { capelet_linux_crc32c(capelet_linux_crc32c(0, $0.baseAddress, cut), $0.baseAddress! + cut, 1003 - cut) }
+            let parts = bytes.withUnsafeBytes {
+                capelet_linux_crc32c(capelet_linux_crc32c(0, $0.baseAddress, cut), $0.baseAddress! + cut, 1003 - cut)
+            }
             #expect(parts == whole)
             #expect(capelet_linux_crc32c_portable(0, bytes, bytes.count) == whole)
         }
@@ -78,7 +80,9 @@ import WorkerProtocol
             let bytes = ProgressCoding.encode(ranges, above: watermark)
             #expect(bytes.withUnsafeBytes { ProgressCoding.decode($0, above: watermark) } == ranges)
         }
-        for damaged in [[1], [0x80], [1, 0], Array(repeating: 0xff, count: 30), [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 9]] as [[UInt8]] {
+        for damaged in [
+            [1], [0x80], [1, 0], Array(repeating: 0xff, count: 30), [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 9],
+        ] as [[UInt8]] {
             #expect(damaged.withUnsafeBytes { ProgressCoding.decode($0, above: 7) } == nil)
         }
     }

@@ -149,7 +149,8 @@ import WorkerProtocol
             $0.progress = [RouteProgress(route: route.id, watermark: 10, ranges: [20..<30])]
             $0.dead = [
                 DeadLetter(
-                    id: 5, route: route.id, records: records(stream, numbered(0..<1), hash: journal.subjectHash), atMillis: 1, reason: "fatal",
+                    id: 5, route: route.id, records: records(stream, numbered(0..<1), hash: journal.subjectHash), atMillis: 1,
+                    reason: "fatal",
                     history: .init())
             ]
         }
@@ -193,13 +194,15 @@ import WorkerProtocol
         defer { journal.close() }
         let stream = try journal.stream(.domain, named: "orders")
         #if DEBUG
-        let groups = 100
+            let groups = 100
         #else
-        let groups = 1000
+            let groups = 1000
         #endif
         let payload = String(repeating: "x", count: 120)
         let buffers = (0..<groups).map { group in
-            records(stream, (0..<1000).map { SampleEvent(subject: "c\($0)", id: "\(group)-\($0)", payload: payload) }, hash: journal.subjectHash)
+            records(
+                stream, (0..<1000).map { SampleEvent(subject: "c\($0)", id: "\(group)-\($0)", payload: payload) }, hash: journal.subjectHash
+            )
         }
         let clock = ContinuousClock()
         let began = clock.now
@@ -213,6 +216,8 @@ import WorkerProtocol
         for answer in answers.suffix(5) { _ = try await answer.get() }
         let seconds = (clock.now - began) / .seconds(1)
         #expect(journal.end(of: stream) == UInt64(groups * 1000))
-        print("journal: \(Int(Double(groups * 1000) / seconds)) events/s of \(buffers[0].size / 1000) bytes, \(journal.figures().groups) groups, full sync")
+        print(
+            "journal: \(Int(Double(groups * 1000) / seconds)) events/s of \(buffers[0].size / 1000) bytes, \(journal.figures().groups) groups, full sync"
+        )
     }
 }

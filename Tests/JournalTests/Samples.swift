@@ -32,7 +32,8 @@ private func append(_ event: SampleEvent, to buffer: RecordBuffer, stream: Strea
                 payload.withUnsafeBytes { payload in
                     buffer.append(
                         domain: stream.rawValue, subjectHash: hash(subject), subject: subject, type: type, id: id, payload: payload,
-                        externalSize: event.external?.size, sequence: event.sequence, timeMicros: atMillis * 1000, acceptedMicros: atMillis * 1000)
+                        externalSize: event.external?.size, sequence: event.sequence, timeMicros: atMillis * 1000,
+                        acceptedMicros: atMillis * 1000)
                 }
             }
         }
@@ -104,7 +105,8 @@ extension Journal {
                     let view = batch.records.view(index)
                     found.append(
                         ReadEvent(
-                            position: batch.base + UInt64(index), offset: view.header.pointee.offset, sequence: view.header.pointee.sequence,
+                            position: batch.base + UInt64(index), offset: view.header.pointee.offset,
+                            sequence: view.header.pointee.sequence,
                             subject: view.subjectText, payload: String(decoding: view.payloadSection, as: UTF8.self)))
                 }
             }

@@ -2,7 +2,7 @@ import Synchronization
 public import WorkerProtocol
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 /// A journal that keeps everything in memory and forgets it when it goes: for tests and simulation. Same rules as the real one; no threads.
@@ -33,7 +33,8 @@ public final class MemoryJournal: Journal, @unchecked Sendable {
         manual: Bool = false, seed: UInt64 = 1, cacheBytesMax: Int = 64 << 20, now: (@Sendable () -> Int64)? = nil
     ) {
         let hash = SubjectHash(key0: seed &* 0x9e37_79b9_7f4a_7c15, key1: ~seed)
-        self.init(storage: MemoryStorage(subjectHash: hash), manual: manual, cacheBytesMax: cacheBytesMax, now: now ?? { wallClockMillis() })
+        self.init(
+            storage: MemoryStorage(subjectHash: hash), manual: manual, cacheBytesMax: cacheBytesMax, now: now ?? { wallClockMillis() })
     }
 
     private let cacheBytesMax: Int
@@ -80,8 +81,10 @@ public final class MemoryJournal: Journal, @unchecked Sendable {
 
     // MARK: Writing
 
+    /// See `Journal.append`.
     public func append(_ request: AppendRequest) { hand(.append(request)) }
 
+    /// See `Journal.commit`.
     public func commit(_ commit: JournalCommit, completion: @escaping @Sendable (Result<Void, JournalError>) -> Void) {
         hand(.commit(commit, completion: completion))
     }
@@ -127,6 +130,7 @@ public final class MemoryJournal: Journal, @unchecked Sendable {
         return true
     }
 
+    /// See `Journal.setObserver`.
     public func setObserver(_ observer: @escaping @Sendable ([StreamAdvance]) -> Void) { view.setObserver(observer) }
 
     /// Finishes what was handed in, then closes.
@@ -137,24 +141,31 @@ public final class MemoryJournal: Journal, @unchecked Sendable {
 
     // MARK: Streams and routes
 
+    /// See `Journal.subjectHash`.
     public var subjectHash: SubjectHash { storage.subjectHash }
 
+    /// See `Journal.stream`.
     public func stream(_ kind: StreamKind, named name: String) throws(JournalError) -> StreamID {
         try locked { () throws(JournalError) in try writer.stream(kind, named: name) }
     }
 
+    /// See `Journal.streams`.
     public func streams() -> [StreamDescription] { view.descriptions }
 
+    /// See `Journal.configure`.
     public func configure(_ stream: StreamID, _ settings: StreamSettings) { lock.withLock { _ in writer.configure(stream, settings) } }
 
+    /// See `Journal.route`.
     public func route(lambda: String, domain: String, stream: StreamID, start: RouteStart) throws(JournalError) -> RouteState {
         try locked { () throws(JournalError) in try writer.route(lambda: lambda, domain: domain, stream: stream, start: start) }
     }
 
+    /// See `Journal.routes`.
     public func routes() throws(JournalError) -> [RouteState] {
         try locked { writer.routes.values.sorted { $0.id.rawValue < $1.id.rawValue } }
     }
 
+    /// See `Journal.setLive`.
     public func setLive(_ routes: [RouteID]) {
         lock.withLock { _ in
             writer.setLive(routes)
@@ -162,17 +173,23 @@ public final class MemoryJournal: Journal, @unchecked Sendable {
         }
     }
 
+    /// See `Journal.forget`.
     public func forget(_ route: RouteID) throws(JournalError) {
         try locked { () throws(JournalError) in try writer.forget(route) }
     }
 
     // MARK: Reading
 
+    /// See `Journal.end`.
     public func end(of stream: StreamID) -> UInt64 { view.end(of: stream) }
+    /// See `Journal.start`.
     public func start(of stream: StreamID) -> UInt64 { view.start(of: stream) }
+    /// See `Journal.cached`.
     public func cached(_ stream: StreamID, at position: UInt64) -> EventBatch? { view.cached(stream, at: position) }
+    /// See `Journal.figures`.
     public func figures() -> JournalFigures { view.figures() }
 
+    /// See `Journal.read`.
     public func read(_ stream: StreamID, from position: UInt64, maximumBytes: Int) throws(JournalError) -> [EventBatch] {
         try locked {
             guard let stream = storage.streams[stream] else { return [] }
@@ -188,27 +205,38 @@ public final class MemoryJournal: Journal, @unchecked Sendable {
         }
     }
 
+    /// See `Journal.deferredHeads`.
     public func deferredHeads(_ route: RouteID) throws(JournalError) -> [DeferredHead] { try locked { storage.deferredHeads(route) } }
 
+    /// See `Journal.deferredRows`.
     public func deferredRows(
         _ route: RouteID, subjectHash: UInt64, after: Int64, maximumBytes: Int
     ) throws(JournalError) -> [DeferredRow] {
         try locked { storage.deferredRows(route, subjectHash: subjectHash, after: after, maximumBytes: maximumBytes) }
     }
 
+    /// See `Journal.nextRowID`.
     public func nextRowID() throws(JournalError) -> Int64 { try locked { storage.lastRowID + 1 } }
+    /// See `Journal.blocked`.
     public func blocked(_ query: RowQuery) throws(JournalError) -> [BlockedEvent] { try locked { storage.blocked(query) } }
+    /// See `Journal.deadLetters`.
     public func deadLetters(_ query: RowQuery) throws(JournalError) -> [DeadLetter] { try locked { storage.deadLetters(query) } }
+    /// See `Journal.rowCounts`.
     public func rowCounts() throws(JournalError) -> [RouteID: RowCounts] { try locked { storage.rowCounts() } }
 
+    /// See `Journal.joinParts`.
     public func joinParts(_ stream: StreamID, position: UInt64) throws(JournalError) -> [JoinPart] {
         try locked { storage.joins[JoinKey(stream: stream, offset: position)] ?? [] }
     }
 
+    /// See `Journal.allJoins`.
     public func allJoins() throws(JournalError) -> [JoinPart] {
-        try locked { storage.joins.values.flatMap { $0 }.sorted { ($0.key.stream.rawValue, $0.key.offset) < ($1.key.stream.rawValue, $1.key.offset) } }
+        try locked {
+            storage.joins.values.flatMap { $0 }.sorted { ($0.key.stream.rawValue, $0.key.offset) < ($1.key.stream.rawValue, $1.key.offset) }
+        }
     }
 
+    /// See `Journal.sourceState`.
     public func sourceState(_ source: String, _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) -> Void) throws(JournalError) {
         let state = try locked { storage.sources[source] ?? [:] }
         for (key, value) in state.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) {
@@ -216,6 +244,7 @@ public final class MemoryJournal: Journal, @unchecked Sendable {
         }
     }
 
+    /// See `Journal.externalPayload`.
     public func externalPayload(_ number: UInt64) throws(JournalError) -> [UInt8] {
         guard let payload = try locked({ storage.externalPayload(number) }) else {
             throw JournalError(.unknown, "there is no payload \(number)")
@@ -223,7 +252,10 @@ public final class MemoryJournal: Journal, @unchecked Sendable {
         return payload
     }
 
-    public func storePayload(_ payload: UnsafeRawBufferPointer) throws(JournalError) -> UInt64 { try locked { storage.storePayload(payload) } }
+    /// See `Journal.storePayload`.
+    public func storePayload(_ payload: UnsafeRawBufferPointer) throws(JournalError) -> UInt64 {
+        try locked { storage.storePayload(payload) }
+    }
 
     /// Always fails: there is no file.
     public func backup(to path: String) throws(JournalError) {

@@ -20,7 +20,8 @@ struct DirectoryLock: ~Copyable {
             close(descriptor)
             throw JournalError(
                 .inUse,
-                "data directory \(directory) is in use by process \(holder.isEmpty ? "unknown" : holder); stop it or choose another `data:`")
+                "data directory \(directory) is in use by process \(holder.isEmpty ? "unknown" : holder); stop it or choose another `data:`"
+            )
         }
         let text = Array("\(getpid())\n".utf8)
         ftruncate(descriptor, 0)

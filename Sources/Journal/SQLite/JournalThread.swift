@@ -31,7 +31,8 @@ final class JournalThread: @unchecked Sendable {
 
     /// Starts the thread; returns when it has loaded what is stored.
     init(
-        pool: DatabasePool, directory: String, payloads: PayloadFiles, view: JournalView, hash: SubjectHash, now: @escaping @Sendable () -> Int64
+        pool: DatabasePool, directory: String, payloads: PayloadFiles, view: JournalView, hash: SubjectHash,
+        now: @escaping @Sendable () -> Int64
     ) throws(JournalError) {
         self.view = view
         let started = Answered<Result<Void, JournalError>>()

@@ -91,7 +91,9 @@ final class PayloadFiles: Sendable {
         let path = directory + "/\(number)"
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else {
-            if errno == ENOENT { throw JournalError(.unknown, "payload file \(path) is not there: its event was trimmed, or the file was removed") }
+            if errno == ENOENT {
+                throw JournalError(.unknown, "payload file \(path) is not there: its event was trimmed, or the file was removed")
+            }
             throw Self.failure("open", path)
         }
         defer { close(descriptor) }

@@ -36,7 +36,8 @@ final class SQLStatement {
         value.withUTF8 { bytes in
             // A null pointer would bind NULL.
             let start = bytes.baseAddress ?? UnsafePointer(bitPattern: 1)
-            _ = sqlite3_bind_text(handle, index, UnsafeRawPointer(start)?.assumingMemoryBound(to: CChar.self), Int32(bytes.count), sqliteTransient)
+            _ = sqlite3_bind_text(
+                handle, index, UnsafeRawPointer(start)?.assumingMemoryBound(to: CChar.self), Int32(bytes.count), sqliteTransient)
         }
         return self
     }

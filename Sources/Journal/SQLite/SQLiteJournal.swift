@@ -35,6 +35,7 @@ public final class SQLiteJournal: Journal, Sendable {
 
     /// The data directory.
     public let directory: String
+    /// See `Journal.subjectHash`.
     public let subjectHash: SubjectHash
     private let path: String
     private let pool: DatabasePool
@@ -116,16 +117,21 @@ public final class SQLiteJournal: Journal, Sendable {
 
     // MARK: Writing
 
+    /// See `Journal.append`.
     public func append(_ request: AppendRequest) { thread.hand(.append(request)) }
 
+    /// See `Journal.commit`.
     public func commit(_ commit: JournalCommit, completion: @escaping @Sendable (Result<Void, JournalError>) -> Void) {
         thread.hand(.commit(commit, completion: completion))
     }
 
+    /// See `Journal.setObserver`.
     public func setObserver(_ observer: @escaping @Sendable ([StreamAdvance]) -> Void) { view.setObserver(observer) }
 
+    /// See `Journal.storePayload`.
     public func storePayload(_ payload: UnsafeRawBufferPointer) throws(JournalError) -> UInt64 { try payloads.store(payload) }
 
+    /// See `Journal.close`.
     public func close() {
         // On the writer's own thread (the last reference went in a completion) the pool closes when it goes.
         if thread.stop() { try? pool.close() }
@@ -134,46 +140,61 @@ public final class SQLiteJournal: Journal, Sendable {
 
     // MARK: Streams and routes
 
+    /// See `Journal.stream`.
     public func stream(_ kind: StreamKind, named name: String) throws(JournalError) -> StreamID {
         if let known = view.stream(kind, named: name) { return known }
         return try thread.perform { writer, _ throws(JournalError) in try writer.stream(kind, named: name) }
     }
 
+    /// See `Journal.streams`.
     public func streams() -> [StreamDescription] { view.descriptions }
 
+    /// See `Journal.configure`.
     public func configure(_ stream: StreamID, _ settings: StreamSettings) {
         thread.post { writer, _ in writer.configure(stream, settings) }
     }
 
+    /// See `Journal.route`.
     public func route(lambda: String, domain: String, stream: StreamID, start: RouteStart) throws(JournalError) -> RouteState {
         try thread.perform { writer, _ throws(JournalError) in
             try writer.route(lambda: lambda, domain: domain, stream: stream, start: start)
         }
     }
 
-    public func routes() throws(JournalError) -> [RouteState] { try read { reads throws(JournalError) in try SQLiteStorage.routes(reads.statements) } }
+    /// See `Journal.routes`.
+    public func routes() throws(JournalError) -> [RouteState] {
+        try read { reads throws(JournalError) in try SQLiteStorage.routes(reads.statements) }
+    }
 
+    /// See `Journal.setLive`.
     public func setLive(_ routes: [RouteID]) { thread.post { writer, _ in writer.setLive(routes) } }
 
+    /// See `Journal.forget`.
     public func forget(_ route: RouteID) throws(JournalError) {
         try thread.perform { writer, _ throws(JournalError) in try writer.forget(route) }
     }
 
     // MARK: Reading
 
+    /// See `Journal.end`.
     public func end(of stream: StreamID) -> UInt64 { view.end(of: stream) }
+    /// See `Journal.start`.
     public func start(of stream: StreamID) -> UInt64 { view.start(of: stream) }
+    /// See `Journal.cached`.
     public func cached(_ stream: StreamID, at position: UInt64) -> EventBatch? { view.cached(stream, at: position) }
 
+    /// See `Journal.read`.
     public func read(_ stream: StreamID, from position: UInt64, maximumBytes: Int) throws(JournalError) -> [EventBatch] {
         let name = view.descriptions.first { $0.id == stream }?.name ?? "stream \(stream.rawValue)"
         return try read { reads throws(JournalError) in try reads.batches(stream, name: name, from: position, maximumBytes: maximumBytes) }
     }
 
+    /// See `Journal.deferredHeads`.
     public func deferredHeads(_ route: RouteID) throws(JournalError) -> [DeferredHead] {
         try read { reads throws(JournalError) in try reads.deferredHeads(route) }
     }
 
+    /// See `Journal.deferredRows`.
     public func deferredRows(
         _ route: RouteID, subjectHash: UInt64, after: Int64, maximumBytes: Int
     ) throws(JournalError) -> [DeferredRow] {
@@ -182,30 +203,41 @@ public final class SQLiteJournal: Journal, Sendable {
         }
     }
 
+    /// See `Journal.nextRowID`.
     public func nextRowID() throws(JournalError) -> Int64 { try read { reads throws(JournalError) in try reads.nextRowID() } }
 
+    /// See `Journal.blocked`.
     public func blocked(_ query: RowQuery) throws(JournalError) -> [BlockedEvent] {
         try read { reads throws(JournalError) in try reads.blocked(query) }
     }
 
+    /// See `Journal.deadLetters`.
     public func deadLetters(_ query: RowQuery) throws(JournalError) -> [DeadLetter] {
         try read { reads throws(JournalError) in try reads.deadLetters(query) }
     }
 
-    public func rowCounts() throws(JournalError) -> [RouteID: RowCounts] { try read { reads throws(JournalError) in try reads.rowCounts() } }
+    /// See `Journal.rowCounts`.
+    public func rowCounts() throws(JournalError) -> [RouteID: RowCounts] {
+        try read { reads throws(JournalError) in try reads.rowCounts() }
+    }
 
+    /// See `Journal.joinParts`.
     public func joinParts(_ stream: StreamID, position: UInt64) throws(JournalError) -> [JoinPart] {
         try read { reads throws(JournalError) in try reads.joinParts(stream, position: position) }
     }
 
+    /// See `Journal.allJoins`.
     public func allJoins() throws(JournalError) -> [JoinPart] { try read { reads throws(JournalError) in try reads.allJoins() } }
 
+    /// See `Journal.sourceState`.
     public func sourceState(_ source: String, _ body: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) -> Void) throws(JournalError) {
         try read { reads throws(JournalError) in try reads.sourceState(source, body) }
     }
 
+    /// See `Journal.externalPayload`.
     public func externalPayload(_ number: UInt64) throws(JournalError) -> [UInt8] { try payloads.load(number) }
 
+    /// See `Journal.figures`.
     public func figures() -> JournalFigures {
         var figures = view.figures()
         figures.databaseBytes = Self.fileSize(path)
@@ -213,6 +245,7 @@ public final class SQLiteJournal: Journal, Sendable {
         return figures
     }
 
+    /// See `Journal.backup`.
     public func backup(to target: String) throws(JournalError) {
         guard access(target, F_OK) != 0 else {
             throw JournalError(.failed, "\(target) exists; a backup is not written over it")

@@ -13,7 +13,8 @@ struct SQLiteReads {
         guard let bounds, max(position, bounds.first) < bounds.next else { return [] }
         var expected = max(position, bounds.first)
         let range = BatchPosition.range(of: stream)
-        let from = try statements("SELECT max(position) FROM batches WHERE position BETWEEN ? AND ?")
+        let from =
+            try statements("SELECT max(position) FROM batches WHERE position BETWEEN ? AND ?")
             .bind(1, range.lowerBound).bind(2, BatchPosition.key(stream, expected)).first { $0.isNull(0) ? nil : $0.int(0) } ?? nil
         var batches: [EventBatch] = []
         var bytes = 0
@@ -97,7 +98,8 @@ struct SQLiteReads {
                 }
             if newestTotal == nil, stream.first < stream.next { throw Self.lost(stream.name, stream.first, stream.next) }
             if expectedEnd > stream.first {
-                let before = try statements("SELECT count(*) FROM (SELECT 1 FROM batches WHERE position BETWEEN ? AND ? LIMIT 1)")
+                let before =
+                    try statements("SELECT count(*) FROM (SELECT 1 FROM batches WHERE position BETWEEN ? AND ? LIMIT 1)")
                     .bind(1, range.lowerBound).bind(2, BatchPosition.key(stream.id, expectedEnd) - 1).first { $0.int(0) } ?? 0
                 if before == 0 { throw Self.lost(stream.name, stream.first, expectedEnd) }
             }
@@ -124,7 +126,8 @@ struct SQLiteReads {
         try statements(sql).bind(1, Int64(route.rawValue)).forEach {
             heads.append(
                 DeferredHead(
-                    id: $0.int(0), subjectHash: $0.bits(1), state: DeferredState(name: $0.text(2)), dueMillis: $0.int(3), rows: Int($0.int(4)),
+                    id: $0.int(0), subjectHash: $0.bits(1), state: DeferredState(name: $0.text(2)), dueMillis: $0.int(3),
+                    rows: Int($0.int(4)),
                     events: Int($0.int(5)), bytes: Int($0.int(6))))
             return true
         }
@@ -168,7 +171,8 @@ struct SQLiteReads {
             found.append(
                 BlockedEvent(
                     id: row.int(0), lambda: row.text(9), domain: row.text(10), subject: row.text(11), offset: row.bits(12),
-                    events: Int(row.int(13)), state: DeferredState(name: row.text(1)), dueMillis: row.int(2), history: Self.history(row, from: 3)))
+                    events: Int(row.int(13)), state: DeferredState(name: row.text(1)), dueMillis: row.int(2),
+                    history: Self.history(row, from: 3)))
             return true
         }
         return found
@@ -186,7 +190,8 @@ struct SQLiteReads {
             }
             found.append(
                 DeadLetter(
-                    id: row.int(0), route: RouteID(rawValue: UInt32(truncatingIfNeeded: row.int(1))), records: records, atMillis: row.int(2),
+                    id: row.int(0), route: RouteID(rawValue: UInt32(truncatingIfNeeded: row.int(1))), records: records,
+                    atMillis: row.int(2),
                     reason: row.text(3), history: Self.history(row, from: 4)))
             return true
         }
@@ -244,8 +249,10 @@ struct SQLiteReads {
 
     func joinParts(_ stream: StreamID, position: UInt64) throws(JournalError) -> [JoinPart] {
         try joinParts(
-            statements("SELECT stream, event_offset, lambda, succeeded, output FROM joins WHERE stream = ? AND event_offset = ? ORDER BY rowid")
-                .bind(1, Int64(stream.rawValue)).bind(2, position))
+            statements(
+                "SELECT stream, event_offset, lambda, succeeded, output FROM joins WHERE stream = ? AND event_offset = ? ORDER BY rowid"
+            )
+            .bind(1, Int64(stream.rawValue)).bind(2, position))
     }
 
     func allJoins() throws(JournalError) -> [JoinPart] {

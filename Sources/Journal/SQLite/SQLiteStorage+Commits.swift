@@ -21,11 +21,15 @@ extension SQLiteStorage {
         for id in commit.deadRemoved { try remove(id, from: "dead") }
         for part in commit.joins {
             try statements("INSERT OR REPLACE INTO joins (stream, event_offset, lambda, succeeded, output) VALUES (?, ?, ?, ?, ?)")
-                .bind(1, Int64(part.key.stream.rawValue)).bind(2, part.key.offset).bind(3, part.lambda).bind(4, part.succeeded ? 1 : 0 as Int64)
+                .bind(1, Int64(part.key.stream.rawValue)).bind(2, part.key.offset).bind(3, part.lambda).bind(
+                    4, part.succeeded ? 1 : 0 as Int64
+                )
                 .bind(5, part.output).run()
         }
         for key in commit.joinsRemoved {
-            try statements("DELETE FROM joins WHERE stream = ? AND event_offset = ?").bind(1, Int64(key.stream.rawValue)).bind(2, key.offset).run()
+            try statements("DELETE FROM joins WHERE stream = ? AND event_offset = ?").bind(1, Int64(key.stream.rawValue)).bind(
+                2, key.offset
+            ).run()
         }
         let highest = max(
             commit.dead.map(\.id).max() ?? 0,
@@ -84,9 +88,11 @@ extension SQLiteStorage {
         bind(history, to: statement, from: 3)
         try statement.bind(9, id).run()
         // Where the first event left lies, without reading the events.
-        let place = try statements("SELECT substr(places, ?1 * 16 + 1, 16), length(bytes), events FROM deferred WHERE id = ?2 AND done <> ?1")
-            .bind(1, Int64(done)).bind(2, id)
-            .first { (numbers: $0.numbers(0), size: $0.bits(1), events: $0.int(2)) }
+        let place = try statements(
+            "SELECT substr(places, ?1 * 16 + 1, 16), length(bytes), events FROM deferred WHERE id = ?2 AND done <> ?1"
+        )
+        .bind(1, Int64(done)).bind(2, id)
+        .first { (numbers: $0.numbers(0), size: $0.bits(1), events: $0.int(2)) }
         guard let place else { return }
         let isLeft = Int64(done) < place.events
         let offset = place.numbers.count == 2 ? place.numbers[1] : 0
@@ -120,7 +126,9 @@ extension SQLiteStorage {
     }
 
     private func remove(_ id: Int64, from table: String) throws(JournalError) {
-        let external = try statements("SELECT payloads FROM \(table) WHERE id = ? AND payloads IS NOT NULL").bind(1, id).first { $0.numbers(0) }
+        let external = try statements("SELECT payloads FROM \(table) WHERE id = ? AND payloads IS NOT NULL").bind(1, id).first {
+            $0.numbers(0)
+        }
         if let external { try release(external) }
         try statements("DELETE FROM \(table) WHERE id = ?").bind(1, id).run()
     }

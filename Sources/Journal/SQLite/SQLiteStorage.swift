@@ -145,15 +145,18 @@ final class SQLiteStorage: JournalStorage {
 
     func load() throws(JournalError) -> StoredState {
         var state = StoredState()
-        try statements("SELECT stream, kind, name, first_offset, next_offset, bytes_taken, bytes_trimmed FROM streams ORDER BY stream").forEach {
-            row in
-            let description = StreamDescription(
-                id: StreamID(rawValue: UInt32(truncatingIfNeeded: row.int(0))), kind: row.text(1) == "input" ? .input : .domain, name: row.text(2))
-            state.streams.append(
-                StoredState.Stream(description: description, start: row.bits(3), next: row.bits(4), total: row.bits(5), trimmed: row.bits(6)))
-            ends[description.id] = row.bits(4)
-            return true
-        }
+        try statements("SELECT stream, kind, name, first_offset, next_offset, bytes_taken, bytes_trimmed FROM streams ORDER BY stream")
+            .forEach {
+                row in
+                let description = StreamDescription(
+                    id: StreamID(rawValue: UInt32(truncatingIfNeeded: row.int(0))), kind: row.text(1) == "input" ? .input : .domain,
+                    name: row.text(2))
+                state.streams.append(
+                    StoredState.Stream(
+                        description: description, start: row.bits(3), next: row.bits(4), total: row.bits(5), trimmed: row.bits(6)))
+                ends[description.id] = row.bits(4)
+                return true
+            }
         state.routes = try Self.routes(statements)
         try statements("SELECT name, seq FROM sqlite_sequence").forEach { row in
             if row.text(0) == "streams" { state.nextStream = UInt32(row.int(1)) + 1 }
@@ -169,7 +172,8 @@ final class SQLiteStorage: JournalStorage {
             row throws(JournalError) in
             guard let ranges = ProgressCoding.decode(row.blob(5), above: row.bits(4)) else {
                 throw JournalError(
-                    .damaged, "the progress of lambda '\(row.text(1))' in domain '\(row.text(2))' is damaged; restore a backup or forget the lambda")
+                    .damaged,
+                    "the progress of lambda '\(row.text(1))' in domain '\(row.text(2))' is damaged; restore a backup or forget the lambda")
             }
             routes.append(
                 RouteState(
@@ -198,7 +202,8 @@ final class SQLiteStorage: JournalStorage {
     func removeRoute(_ route: RouteID) throws(JournalError) {
         try transaction { () throws(JournalError) in
             var external: [UInt64] = []
-            try statements("SELECT payloads FROM deferred WHERE route = ? AND payloads IS NOT NULL").bind(1, Int64(route.rawValue)).forEach {
+            try statements("SELECT payloads FROM deferred WHERE route = ? AND payloads IS NOT NULL").bind(1, Int64(route.rawValue)).forEach
+            {
                 external.append(contentsOf: $0.numbers(0))
                 return true
             }

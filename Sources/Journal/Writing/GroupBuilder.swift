@@ -145,7 +145,8 @@ struct GroupBuilder {
             if record.pointee.id_size > 0 {
                 id = hasher.id(view.id)
                 // A numbered event may still be refused, so that its id is remembered further down only.
-                let known = numbered
+                let known =
+                    numbered
                     ? ledger.window?.offset(of: id) : ledger.window?.offset(of: id, orInsert: position, atMillis: group.atMillis)
                 if let known { fate = .duplicate(offset: known) }
             }
@@ -229,7 +230,8 @@ struct GroupBuilder {
             return .next(sequence: (last?.sequence ?? 0) + 1, subject: subject, fingerprint: .none)
         }
         let sequence = view.header.pointee.sequence
-        let payload = try view.externalNumber.map { number throws(JournalError) in try storage.payloadHash(number) }
+        let payload =
+            try view.externalNumber.map { number throws(JournalError) in try storage.payloadHash(number) }
             ?? hasher.payload(view.payloadSection)
         let fingerprint = hasher.numbered(subject: subject, sequence: sequence, payload: payload)
         guard let last, sequence <= last.sequence else {

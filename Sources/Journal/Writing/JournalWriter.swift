@@ -272,7 +272,8 @@ final class JournalWriter {
         guard let state = routes[route] else { throw unknownRoute(route) }
         if live?.contains(route) ?? false {
             throw JournalError(
-                .failed, "lambda '\(state.lambda)' is routed in domain '\(state.domain)'; take it out of the file and reload before forgetting it")
+                .failed,
+                "lambda '\(state.lambda)' is routed in domain '\(state.domain)'; take it out of the file and reload before forgetting it")
         }
         try storage.removeRoute(route)
         routes[route] = nil

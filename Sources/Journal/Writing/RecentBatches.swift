@@ -27,7 +27,9 @@ struct RecentBatches {
 
     /// The batch that holds `position`.
     func batch(_ stream: StreamID, at position: UInt64) -> EventBatch? {
-        guard let lane = lanes[stream], lane.first < lane.batches.count, let last = lane.batches.last, position < last.end else { return nil }
+        guard let lane = lanes[stream], lane.first < lane.batches.count, let last = lane.batches.last, position < last.end else {
+            return nil
+        }
         var low = lane.first
         var high = lane.batches.count - 1
         while low < high {

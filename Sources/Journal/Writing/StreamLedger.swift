@@ -152,7 +152,8 @@ final class StreamLedger {
         let base = rows.last.map { $0.batch.end } ?? next
         rows.append(
             BatchRow(
-                batch: EventBatch(stream: id, base: base, records: records), ids: openIDs, fingerprints: openFingerprints, external: openExternal,
+                batch: EventBatch(stream: id, base: base, records: records), ids: openIDs, fingerprints: openFingerprints,
+                external: openExternal,
                 total: stagedTotal, atMillis: 0))
         open = nil
         openIDs = []
