@@ -20,6 +20,12 @@ public final class LogGate {
     /// A gate for this many bytes per second.
     public init(bytesPerSecond: Int) { self.bytesPerSecond = bytesPerSecond }
 
+    /// Whether this second's bytes are used up, and that was said: what comes now can be dropped without a look at it.
+    func isShut(nowMillis: Int64) -> Bool { said && nowMillis - windowMillis < 1000 }
+
+    /// Counts what was dropped without asking.
+    func drop(bytes: Int) { bytesCut += UInt64(bytes) }
+
     /// Asks for a line of this size.
     public func admit(bytes: Int, nowMillis: Int64) -> Admission {
         if windowMillis == .min || nowMillis - windowMillis >= 1000 {

@@ -1,39 +1,58 @@
-/// Cuts what a process writes into lines that can be shown: at most 8 KiB each, valid text, without control characters.
+internal import Glibc
+
+/// Cuts what a process writes into lines of at most 8 KiB.
 struct LogLines {
     static let lineBytesMax = 8 << 10
     private var line: [UInt8] = []
     private var isCut = false
+    /// The rest of the present line was dropped.
+    private var isSkipping = false
 
-    /// Adds what was read; calls `body` with each whole line.
-    mutating func add(_ bytes: UnsafeRawBufferPointer, _ body: (String) -> Void) {
-        var rest = bytes[...]
-        while let end = rest.firstIndex(of: UInt8(ascii: "\n")) {
-            append(rest[..<end])
+    /// Adds what was read; calls `body` with each whole line, and whether it was cut.
+    mutating func add(_ bytes: UnsafeRawBufferPointer, _ body: ([UInt8], Bool) -> Void) {
+        guard let base = bytes.baseAddress else { return }
+        var at = 0
+        while let end = memchr(base + at, 10, bytes.count - at) {
+            let position = base.distance(to: UnsafeRawPointer(end))
+            append(UnsafeRawBufferPointer(start: base + at, count: position - at))
             finish(body)
-            rest = rest[(end + 1)...]
+            at = position + 1
         }
-        append(rest)
+        append(UnsafeRawBufferPointer(start: base + at, count: bytes.count - at))
+    }
+
+    /// Something was read and dropped: what follows begins with the next line.
+    mutating func skip() {
+        line.removeAll(keepingCapacity: true)
+        isCut = false
+        isSkipping = true
     }
 
     /// The end of the stream: what is left is a line.
-    mutating func end(_ body: (String) -> Void) {
+    mutating func end(_ body: ([UInt8], Bool) -> Void) {
         if !line.isEmpty { finish(body) }
     }
 
-    private mutating func append(_ bytes: Slice<UnsafeRawBufferPointer>) {
+    private mutating func append(_ bytes: UnsafeRawBufferPointer) {
+        guard !isSkipping else { return }
         let room = Self.lineBytesMax - line.count
         line.append(contentsOf: bytes.prefix(room))
         if bytes.count > room { isCut = true }
     }
 
-    private mutating func finish(_ body: (String) -> Void) {
+    private mutating func finish(_ body: ([UInt8], Bool) -> Void) {
+        if isSkipping {
+            isSkipping = false
+            return
+        }
         if line.last == UInt8(ascii: "\r") { line.removeLast() }
-        var text = Self.printable(line)
-        if isCut { text += " [line cut]" }
+        body(line, isCut)
         line.removeAll(keepingCapacity: true)
         isCut = false
-        body(text)
     }
+
+    /// A line as it is shown.
+    static func text(_ bytes: [UInt8], isCut: Bool) -> String { isCut ? printable(bytes) + " [line cut]" : printable(bytes) }
 
     /// Text that is safe to show: bytes that are not UTF-8 and control characters become `\xNN`.
     static func printable(_ bytes: [UInt8]) -> String {

@@ -2,6 +2,7 @@ internal import CLinux
 internal import CWorkerProtocol
 internal import Glibc
 internal import Logging
+internal import Routing
 internal import WorkerProtocol
 
 extension Supervisor {
@@ -60,6 +61,8 @@ extension Supervisor {
             guard let worker = keeper.workers[message.id], worker.pid == 0 else { return }
             worker.pid = Int32(clamping: message.value)
             if !descriptors.isEmpty { worker.pidfd = descriptors.removeFirst() }
+            // Its time to start counts from here: before it there was a queue.
+            if worker.state == .starting { worker.deadlineMillis = nowMillis + worker.spec.route.limits.boot.wholeMillis }
             if worker.state == .dying, worker.pidfd >= 0 { _ = capelet_linux_pidfd_signal(worker.pidfd, SignalName.kill) }
         case Int(CAPELET_KEEPER_SPAWN_FAILED):
             guard let worker = keeper.workers[message.id], worker.pid == 0 else { return }
@@ -123,9 +126,9 @@ extension Supervisor {
             let bytes = UnsafeRawBufferPointer(rebasing: scratch[..<count])
             if isError {
                 keeper.errorTail.add(bytes)
-                keeper.errorLines.add(bytes) { log(keeper, $0, .error, nowMillis: nowMillis) }
+                keeper.errorLines.add(bytes) { log(keeper, $0, isCut: $1, .error, nowMillis: nowMillis) }
             } else {
-                keeper.outputLines.add(bytes) { log(keeper, $0, .output, nowMillis: nowMillis) }
+                keeper.outputLines.add(bytes) { log(keeper, $0, isCut: $1, .output, nowMillis: nowMillis) }
             }
         } else if count == 0 || (errno != EAGAIN && errno != EINTR) {
             poller.remove(pipe)
@@ -134,11 +137,12 @@ extension Supervisor {
         }
     }
 
-    private func log(_ keeper: Keeper, _ text: String, _ stream: WorkerLog.Stream, nowMillis: Int64) {
-        switch keeper.logGate.admit(bytes: text.utf8.count + 1, nowMillis: nowMillis) {
-        case .admitted: tell(.log(WorkerLog(lambda: "", plugin: keeper.generation.plugin, workerID: 0, stream: stream, text: text)))
-        case .cut, .dropped: break
-        }
+    private func log(_ keeper: Keeper, _ line: [UInt8], isCut: Bool, _ stream: WorkerLog.Stream, nowMillis: Int64) {
+        guard keeper.logGate.admit(bytes: line.count + 1, nowMillis: nowMillis) == .admitted else { return }
+        tell(
+            .log(
+                WorkerLog(
+                    lambda: "", plugin: keeper.generation.plugin, workerID: 0, stream: stream, text: LogLines.text(line, isCut: isCut))))
     }
 
     // MARK: ends

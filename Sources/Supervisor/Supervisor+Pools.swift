@@ -120,6 +120,11 @@ extension Supervisor {
         for pool in pools.values {
             for target in [pool.candidate, pool.current] {
                 guard let target, target.failure == nil, KeeperKey(target.spec) == key else { continue }
+                if target.wasEverReady {
+                    // It has been loaded before: what is wrong now is not the plugin, so it is never given up, only tried less often.
+                    count(.atStart, target, of: pool, hadSuccess: target.takeSuccess(), reason: reason, nowMillis: nowMillis)
+                    continue
+                }
                 target.loadFailures += 1
                 if target.loadFailures >= Self.triesMax {
                     giveUp(target, of: pool, reason: "\(generation.label) could not be loaded: \(reason)", nowMillis: nowMillis)
@@ -184,21 +189,28 @@ extension Supervisor {
         case _ where !worker.wasReady: death = .atStart
         default: death = pinnedOnEvent ? .pinned : .unpinned
         }
-        let opened = target.policy.died(
-            death, hadSuccess: hadSuccess, nowMillis: nowMillis, jitter: Double.random(in: 0..<1, using: &random))
         guard let pool = pools[worker.lambda] else { return }
         if death == .atStart, pool.candidate === target, !target.wasEverReady {
             target.startFailures += 1
             if target.startFailures >= Self.triesMax {
-                giveUp(
-                    target, of: pool, reason: "its workers do not start: \(worker.deathText)", nowMillis: nowMillis)
+                return giveUp(target, of: pool, reason: "its workers do not start: \(worker.deathText)", nowMillis: nowMillis)
             }
-        } else if opened, case .open(let until) = target.policy.breaker {
-            target.isBroken = true
-            logger.error(
-                "lambda \(pool.lambda): its workers keep dying without a success; it is held, and tried again in \(RestartPolicy.probeMillis / 1000) s. Last: \(worker.deathText)"
-            )
-            tell(.poolBroken(lambda: pool.lambda, reason: worker.deathText, untilMillis: until))
         }
+        count(death, target, of: pool, hadSuccess: hadSuccess, reason: worker.deathText, nowMillis: nowMillis)
+    }
+
+    /// Tells a target's policy of a death, and the engine if that opens the breaker.
+    private func count(
+        _ death: RestartPolicy.Death, _ target: PoolTarget, of pool: Pool, hadSuccess: Bool, reason: String, nowMillis: Int64
+    ) {
+        let jitter = Double.random(in: 0..<1, using: &random)
+        guard target.policy.died(death, hadSuccess: hadSuccess, nowMillis: nowMillis, jitter: jitter),
+            case .open(let until) = target.policy.breaker
+        else { return }
+        target.isBroken = true
+        logger.error(
+            "lambda \(pool.lambda): its workers keep dying without a success; it is held, and tried again in \(RestartPolicy.probeMillis / 1000) s. Last: \(reason)"
+        )
+        tell(.poolBroken(lambda: pool.lambda, reason: reason, untilMillis: until))
     }
 }

@@ -92,7 +92,7 @@ extension Supervisor {
                     worker.deadlineMillis = min(worker.deadlineMillis, nowMillis + 2000)
                     isDirty = true
                 case .log:
-                    log(worker, LogLines.printable(Array(frame.body)), .output, nowMillis: nowMillis)
+                    log(worker, Array(frame.body.prefix(LogLines.lineBytesMax)), isCut: false, .output, nowMillis: nowMillis)
                 case .result, .output, .emit, .extend: break
                 }
             }
@@ -145,11 +145,14 @@ extension Supervisor {
     }
 
     private func take(_ bytes: UnsafeRawBufferPointer, of worker: WorkerHandle, isError: Bool, nowMillis: Int64) {
-        if isError {
-            worker.errorTail.add(bytes)
-            worker.errorLines.add(bytes) { log(worker, $0, .error, nowMillis: nowMillis) }
+        if isError { worker.errorTail.add(bytes) }
+        if worker.logGate.isShut(nowMillis: nowMillis) {
+            worker.logGate.drop(bytes: bytes.count)
+            if isError { worker.errorLines.skip() } else { worker.outputLines.skip() }
+        } else if isError {
+            worker.errorLines.add(bytes) { log(worker, $0, isCut: $1, .error, nowMillis: nowMillis) }
         } else {
-            worker.outputLines.add(bytes) { log(worker, $0, .output, nowMillis: nowMillis) }
+            worker.outputLines.add(bytes) { log(worker, $0, isCut: $1, .output, nowMillis: nowMillis) }
         }
     }
 
@@ -160,17 +163,17 @@ extension Supervisor {
         capelet_linux_close(pipe)
         if isError {
             worker.errorPipe = -1
-            worker.errorLines.end { log(worker, $0, .error, nowMillis: nowMillis) }
+            worker.errorLines.end { log(worker, $0, isCut: $1, .error, nowMillis: nowMillis) }
         } else {
             worker.outputPipe = -1
-            worker.outputLines.end { log(worker, $0, .output, nowMillis: nowMillis) }
+            worker.outputLines.end { log(worker, $0, isCut: $1, .output, nowMillis: nowMillis) }
         }
     }
 
-    private func log(_ worker: WorkerHandle, _ text: String, _ stream: WorkerLog.Stream, nowMillis: Int64) {
-        var text = text
-        switch worker.logGate.admit(bytes: text.utf8.count + 1, nowMillis: nowMillis) {
-        case .admitted: break
+    private func log(_ worker: WorkerHandle, _ line: [UInt8], isCut: Bool, _ stream: WorkerLog.Stream, nowMillis: Int64) {
+        let text: String
+        switch worker.logGate.admit(bytes: line.count + 1, nowMillis: nowMillis) {
+        case .admitted: text = LogLines.text(line, isCut: isCut)
         case .cut: text = "[more than \(worker.spec.route.limits.logBytesPerSecond) bytes of log in one second: the rest is cut]"
         case .dropped: return
         }

@@ -9,8 +9,8 @@ import Testing
     private func lines(_ pieces: [[UInt8]]) -> [String] {
         var lines = LogLines()
         var result: [String] = []
-        for piece in pieces { piece.withUnsafeBytes { lines.add($0) { result.append($0) } } }
-        lines.end { result.append($0) }
+        for piece in pieces { piece.withUnsafeBytes { lines.add($0) { result.append(LogLines.text($0, isCut: $1)) } } }
+        lines.end { result.append(LogLines.text($0, isCut: $1)) }
         return result
     }
 
@@ -35,6 +35,15 @@ import Testing
         #expect(lines([[0xed, 0xa0, 0x80, 10]]) == ["\\xed\\xa0\\x80"])
     }
 
+    @Test func whatIsSkippedEndsWithItsLine() {
+        var lines = LogLines()
+        var result: [String] = []
+        for (text, isSkipped) in [("one\nhalf", false), ("dropped\nand", true), ("this\ntwo\n", false)] {
+            if isSkipped { lines.skip() } else { Array(text.utf8).withUnsafeBytes { lines.add($0) { line, _ in result.append(LogLines.printable(line)) } } }
+        }
+        #expect(result == ["one", "two"])
+    }
+
     @Test func theTailIsTheEnd() {
         var tail = LogTail()
         for index in 0..<2000 { Array("line \(index)\n".utf8).withUnsafeBytes { tail.add($0) } }
@@ -47,6 +56,7 @@ import Testing
         #expect(gate.admit(bytes: 60, nowMillis: 0) == .admitted)
         #expect(gate.admit(bytes: 40, nowMillis: 10) == .admitted)
         #expect(gate.admit(bytes: 1, nowMillis: 20) == .cut)
+        #expect(gate.isShut(nowMillis: 999) && !gate.isShut(nowMillis: 1000))
         #expect(gate.admit(bytes: 1, nowMillis: 999) == .dropped)
         #expect(gate.admit(bytes: 1, nowMillis: 1000) == .admitted)
         #expect(gate.bytesCut == 2)
