@@ -4,8 +4,9 @@
 // - TCP (`listen.http`): events in, reads. The `Host` header must name this machine, so that a web page cannot reach it by DNS rebinding.
 // - the Unix socket `DATA/capelet.sock`, mode 0600: all of that and administration. Who can open the socket owns the host anyway.
 //
-// One event's way: the request's content type picks a decoder (`CloudEventDecoder`, `NDJSONIngest`), which checks every limit and encodes straight into a
-// `RecordBuffer`; the journal takes the buffer; the answer is written when the journal says that the commit is on disk.
+// One event's way: the request's content type picks a decoder (`CloudEventAttributes`, `NDJSONIngest`), which checks every limit and
+// encodes straight into a `RecordBuffer`; the journal takes the buffer; the answer is written when the journal says that the commit is on
+// disk.
 //
 // Invariants:
 // - Nothing is answered as accepted before the journal's receipt.

@@ -1,7 +1,8 @@
 public import Journal
 public import Routing
 
-/// What the Frontend needs from the host beside the journal. Implemented by `Host`. Every function may be called from any thread, and several at once.
+/// What the Frontend needs from the host beside the journal. Implemented by `Host`. Every function may be called from any thread, and
+/// several at once.
 ///
 /// Functions that steer throw `ControlError` when they refuse.
 public protocol HostControl: AnyObject, Sendable {
@@ -11,7 +12,8 @@ public protocol HostControl: AnyObject, Sendable {
     /// The stream of a domain of that table; nil while there is none. Cheap, does not block: called for every request.
     func stream(ofDomain domain: String) -> StreamID?
 
-    /// Why no events are taken in at the moment (starting, shutting down); nil: they are. Cheap. Faults of the journal are found by the Frontend itself.
+    /// Why no events are taken in at the moment (starting, shutting down); nil: they are. Cheap. Faults of the journal are found by the
+    /// Frontend itself.
     func closedReason() -> String?
 
     /// Why the host is not ready to do its work; nil: it is (`/readyz`). Cheap.
@@ -44,8 +46,8 @@ public protocol HostControl: AnyObject, Sendable {
     /// Lets a paused lambda go on; also ends a break after repeated deaths.
     func resume(lambda: String) async throws
 
-    /// The last `tail` log lines of a lambda's workers, oldest first, then, with `follow`, new ones until the reader stops. `lambda` nil: of all. The stream is
-    /// bounded: a reader that is too slow misses lines, and a line says so.
+    /// The last `tail` log lines of a lambda's workers, oldest first, then, with `follow`, new ones until the reader stops. `lambda` nil:
+    /// of all. The stream is bounded: a reader that is too slow misses lines, and a line says so.
     func logs(lambda: String?, tail: Int, follow: Bool) async throws -> AsyncStream<LogLine>
 }
 
@@ -148,7 +150,8 @@ public struct ReloadReport: Codable, Sendable, Equatable {
     /// How long it took.
     public var millis: Int64
     /// Makes a report.
-    public init(accepted: Bool, generation: Int, changes: [String] = [], errors: [String] = [], warnings: [String] = [], millis: Int64 = 0) {
+    public init(accepted: Bool, generation: Int, changes: [String] = [], errors: [String] = [], warnings: [String] = [], millis: Int64 = 0)
+    {
         self.accepted = accepted
         self.generation = generation
         self.changes = changes
@@ -202,7 +205,8 @@ public struct WorkerDeath: Codable, Sendable, Equatable {
     public var stderrTail: String
     /// Makes a death record.
     public init(
-        atMillis: Int64, lambda: String, plugin: String, generation: Int, pid: Int32, role: String = "worker", verdict: String, message: String,
+        atMillis: Int64, lambda: String, plugin: String, generation: Int, pid: Int32, role: String = "worker", verdict: String,
+        message: String,
         domain: String? = nil, offset: UInt64? = nil, subject: String? = nil, stderrTail: String = ""
     ) {
         self.atMillis = atMillis

@@ -33,7 +33,8 @@ public struct HostStatus: Codable, Sendable, Equatable {
 
     /// Makes a status.
     public init(
-        version: String, pid: Int32, startedAtMillis: Int64, uptimeSeconds: Int64, state: String = "running", configPath: String, dataPath: String,
+        version: String, pid: Int32, startedAtMillis: Int64, uptimeSeconds: Int64, state: String = "running", configPath: String,
+        dataPath: String,
         generation: Int, listening: [String] = [], lastReload: LastReload? = nil, journal: JournalStatus = JournalStatus(),
         domains: [DomainStatus] = [], lambdas: [LambdaStatus] = [], sources: [SourceStatus] = [], warnings: [String] = []
     ) {
@@ -186,7 +187,8 @@ public struct LambdaStatus: Codable, Sendable, Equatable {
     public init(
         name: String, domain: String, plugin: String = "", generation: Int = 0, state: LambdaState = .running, reason: String? = nil,
         workers: [WorkerStatus] = [], watermark: UInt64 = 0, lag: UInt64 = 0, lagMillis: Int64 = 0, inFlight: Int = 0, waiting: Int = 0,
-        deferred: Int = 0, parked: Int = 0, dead: Int = 0, started: UInt64 = 0, succeeded: UInt64 = 0, retried: UInt64 = 0, skipped: UInt64 = 0,
+        deferred: Int = 0, parked: Int = 0, dead: Int = 0, started: UInt64 = 0, succeeded: UInt64 = 0, retried: UInt64 = 0,
+        skipped: UInt64 = 0,
         crashes: [String: UInt64] = [:], startMicros: Quantiles = Quantiles(), doneMicros: Quantiles = Quantiles()
     ) {
         self.name = name
@@ -278,7 +280,8 @@ public struct SourceStatus: Codable, Sendable, Equatable {
     public var error: String?
     /// Makes a status.
     public init(
-        domain: String, kind: String = "directory", path: String, state: String, entries: Int = 0, events: UInt64 = 0, lastScanMillis: Int64? = nil,
+        domain: String, kind: String = "directory", path: String, state: String, entries: Int = 0, events: UInt64 = 0,
+        lastScanMillis: Int64? = nil,
         error: String? = nil
     ) {
         self.domain = domain

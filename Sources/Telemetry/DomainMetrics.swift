@@ -2,7 +2,7 @@
 public final class DomainMetrics: Sendable {
     /// Events that became durable. Shared: the doors and the sources count.
     public let accepted: Counter
-    /// Bytes of their payloads. Shared.
+    /// Bytes of them, as they are stored. Shared.
     public let acceptedBytes: Counter
     /// Events that were known already. Shared.
     public let duplicates: Counter
@@ -31,7 +31,8 @@ public final class DomainMetrics: Sendable {
     public init(_ registry: MetricsRegistry, domain name: String) {
         let labels = [MetricLabel("domain", name)]
         accepted = registry.counter("capelet_events_accepted_total", help: "Events that became durable.", labels: labels)
-        acceptedBytes = registry.counter("capelet_events_accepted_bytes_total", help: "Bytes of payload of accepted events.", labels: labels)
+        acceptedBytes = registry.counter(
+            "capelet_events_accepted_bytes_total", help: "Bytes of accepted events, as they are stored.", labels: labels)
         duplicates = registry.counter("capelet_events_duplicate_total", help: "Events that were known already.", labels: labels)
         refused = Dictionary(
             uniqueKeysWithValues: RefusalReason.allCases.map { reason in

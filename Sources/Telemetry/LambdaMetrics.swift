@@ -39,7 +39,9 @@ public final class LambdaMetrics: Sendable {
     /// The metrics of the lambda `name` in `domain`.
     public init(_ registry: MetricsRegistry, lambda name: String, domain: String) {
         let labels = [MetricLabel("lambda", name), MetricLabel("domain", domain)]
-        func counter(_ part: String, _ help: String) -> Counter { registry.counter("capelet_lambda_\(part)_total", help: help, labels: labels) }
+        func counter(_ part: String, _ help: String) -> Counter {
+            registry.counter("capelet_lambda_\(part)_total", help: help, labels: labels)
+        }
         func gauge(_ part: String, _ help: String) -> Gauge { registry.gauge("capelet_lambda_\(part)", help: help, labels: labels) }
         func histogram(_ part: String, _ help: String) -> LatencyHistogram {
             registry.histogram("capelet_lambda_\(part)_seconds", help: help, labels: labels)
@@ -54,7 +56,8 @@ public final class LambdaMetrics: Sendable {
                 (
                     verdict,
                     registry.counter(
-                        "capelet_lambda_crashes_total", help: "Deaths of workers by verdict.", labels: labels + [MetricLabel("verdict", verdict)])
+                        "capelet_lambda_crashes_total", help: "Deaths of workers by verdict.",
+                        labels: labels + [MetricLabel("verdict", verdict)])
                 )
             })
         inFlight = gauge("in_flight", "Events in workers.")

@@ -3,7 +3,8 @@ import Synchronization
 /// How often which latency was seen, in buckets that are exact below 64 µs and at most 1/32 wide above (the layout of HdrHistogram with 32
 /// sub-buckets). 9 KB.
 ///
-/// One thread records; any thread takes snapshots. hdrhistogram-swift is not used here since its histogram cannot be read while another thread writes.
+/// One thread records; any thread takes snapshots. hdrhistogram-swift is not used here since its histogram cannot be read while another
+/// thread writes.
 public final class LatencyHistogram: @unchecked Sendable {
     /// Values from 2^40 µs (12 days) on are counted in the last bucket.
     static let exponentMax = 40

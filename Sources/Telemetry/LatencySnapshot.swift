@@ -20,7 +20,8 @@ public struct LatencySnapshot: Sendable, Equatable {
         self.init(counts: [UInt64](repeating: 0, count: LatencyHistogram.bucketCount), sumMicros: 0, maxMicros: 0)
     }
 
-    /// The latency that `fraction` (0…1) of all do not exceed, microseconds, never below the truth and at most 1/32 above; 0 when there is none.
+    /// The latency that `fraction` (0…1) of all do not exceed, microseconds, never below the truth and at most 1/32 above; 0 when there is
+    /// none.
     public func quantile(_ fraction: Double) -> UInt64 {
         guard count > 0 else { return 0 }
         let rank = max(1, min(count, UInt64((fraction * Double(count)).rounded(.up))))
@@ -35,7 +36,8 @@ public struct LatencySnapshot: Sendable, Equatable {
         return maxMicros
     }
 
-    /// How many latencies are not above each of the ascending bounds (microseconds). A latency within 1/32 below a bound may be counted with the next one.
+    /// How many latencies are not above each of the ascending bounds (microseconds). A latency within 1/32 below a bound may be counted
+    /// with the next one.
     public func cumulative(bounds: [UInt64]) -> [UInt64] {
         var result: [UInt64] = []
         result.reserveCapacity(bounds.count)

@@ -47,7 +47,8 @@ public final class MetricsRegistry: Sendable {
         return gauge
     }
 
-    /// The latency histogram with this name and these labels; recorded in microseconds, exposed in seconds. The name ends in `_seconds` by convention.
+    /// The latency histogram with this name and these labels; recorded in microseconds, exposed in seconds. The name ends in `_seconds` by
+    /// convention.
     public func histogram(_ name: String, help: String, labels: [MetricLabel] = []) -> LatencyHistogram {
         let handle = child(name, .histogram, help, labels) { .histogram(LatencyHistogram()) }
         guard case .histogram(let histogram) = handle else { preconditionFailure("\(name) is not a histogram") }
@@ -87,7 +88,8 @@ public final class MetricsRegistry: Sendable {
 
     private func child(_ name: String, _ kind: Kind, _ help: String, _ labels: [MetricLabel], make: () -> Handle) -> Handle {
         precondition(PrometheusText.isMetricName(name), "\(name) is not a metric's name")
-        precondition(labels.allSatisfy { PrometheusText.isLabelName($0.name) && $0.name != "le" }, "\(name) has a label with an impossible name")
+        precondition(
+            labels.allSatisfy { PrometheusText.isLabelName($0.name) && $0.name != "le" }, "\(name) has a label with an impossible name")
         let key = PrometheusText.labels(labels)
         return families.withLock { families in
             var family = families[name] ?? Family(kind: kind, help: help)

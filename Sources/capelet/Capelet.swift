@@ -20,8 +20,10 @@ struct Capelet: AsyncParsableCommand {
         abstract: "Runs your code when something changes: lambdas from .so plugins, each in its own isolated process.",
         version: CapeletVersion.current,
         subcommands: [
-            ServeCommand.self, CheckCommand.self, SendCommand.self, StatusCommand.self, LambdasCommand.self, EventsCommand.self, DeadCommand.self,
-            DeathsCommand.self, LogsCommand.self, ReloadCommand.self, PauseCommand.self, ResumeCommand.self, BackupCommand.self, TestCommand.self,
+            ServeCommand.self, CheckCommand.self, SendCommand.self, StatusCommand.self, LambdasCommand.self, EventsCommand.self,
+            DeadCommand.self,
+            DeathsCommand.self, LogsCommand.self, ReloadCommand.self, PauseCommand.self, ResumeCommand.self, BackupCommand.self,
+            TestCommand.self,
             NewCommand.self,
         ])
 

@@ -4,7 +4,8 @@ import Routing
 
 /// How a command finds the host.
 struct HostOptions: ParsableArguments {
-    @Option(name: [.short, .long], help: ArgumentHelp("The routing file (default: $CAPELET_CONFIG, or ./capelet.yaml).", valueName: "file"))
+    @Option(
+        name: [.short, .long], help: ArgumentHelp("The routing file (default: $CAPELET_CONFIG, or ./capelet.yaml).", valueName: "file"))
     var config: String?
 
     @Option(help: ArgumentHelp("The data directory, instead of the one that the routing file names.", valueName: "dir"))
@@ -20,8 +21,8 @@ struct HostOptions: ParsableArguments {
     /// Where the host's socket is.
     func socketPath() throws(CommandFailure) -> String { try dataPath() + "/capelet.sock" }
 
-    /// The data directory. A routing file with errors will do, as long as the directory can be seen in it: the host goes on with its old state, and
-    /// `capelet status` says what is wrong.
+    /// The data directory. A routing file with errors will do, as long as the directory can be seen in it: the host goes on with its old
+    /// state, and `capelet status` says what is wrong.
     func dataPath() throws(CommandFailure) -> String {
         if let data { return Self.absolute(data) }
         let path = Self.configPath(config)
@@ -30,7 +31,8 @@ struct HostOptions: ParsableArguments {
         } catch {
             guard let text = try? String(contentsOfFile: path, encoding: .utf8) else {
                 throw CommandFailure(
-                    .configuration, "cannot read the routing file \(path); name it with --config FILE, or the data directory with --data DIR")
+                    .configuration,
+                    "cannot read the routing file \(path); name it with --config FILE, or the data directory with --data DIR")
             }
             let folder = Self.absolute(path).split(separator: "/", omittingEmptySubsequences: false).dropLast().joined(separator: "/")
             return Self.absolute(Self.dataSetting(in: text) ?? "data", base: folder.isEmpty ? "/" : folder)

@@ -30,7 +30,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ["send", "orders"], ["send", "orders", "--subject", "a", "--ndjson", "-"], ["send", "orders", "--subject", "a", "--header", "x"], ["nonsense"],
+        ["send", "orders"], ["send", "orders", "--subject", "a", "--ndjson", "-"], ["send", "orders", "--subject", "a", "--header", "x"],
+        ["nonsense"],
         ["dead", "redrive"], ["status", "--subject", "a"], ["events"], ["new", "2fast"],
     ])
     func wrongUsageIs64(arguments: [String]) async throws {
@@ -46,7 +47,8 @@ import Testing
     @Test func oneEventIsSent() async throws {
         try await TestServer.with { server in
             let first = try await server.run(
-                "send", "orders", "--subject", "customer \"7\"", "--type", "order.paid", "--id", "1", "--header", "tenant=a=b", "{\"total\": 12}")
+                "send", "orders", "--subject", "customer \"7\"", "--type", "order.paid", "--id", "1", "--header", "tenant=a=b",
+                "{\"total\": 12}")
             #expect(first.code == 0)
             #expect(first.text == "orders offset 0\n")
             let again = try await server.run("send", "orders", "--subject", "customer \"7\"", "--id", "1")
@@ -120,7 +122,8 @@ import Testing
             for index in 0..<5 { _ = try await server.run("send", "orders", "--subject", "s\(index)\u{1B}[31m", "--type", "t", "\(index)") }
             let latest = try await server.run("events", "orders", "--from", "3")
             #expect(latest.lines.count == 3)
-            #expect(latest.lines[1].hasPrefix("3  ") && latest.lines[1].hasSuffix("s3\\x1b[31m  t  3"), "control characters are made visible")
+            #expect(
+                latest.lines[1].hasPrefix("3  ") && latest.lines[1].hasSuffix("s3\\x1b[31m  t  3"), "control characters are made visible")
             let json = try await server.run("events", "orders", "--from", "0", "--limit", "2", "--json")
             #expect(json.lines.count == 2)
             #expect(try await server.run("events", "order").code == 1)
@@ -165,7 +168,9 @@ import Testing
             history.attempts = 20
             history.error = "no such account"
             let records = try server.journal.read(stream, from: 0, maximumBytes: 1)[0].records
-            commit.dead = [DeadLetter(id: 5, route: route.id, records: records, atMillis: Figures.nowMillis(), reason: "attempts", history: history)]
+            commit.dead = [
+                DeadLetter(id: 5, route: route.id, records: records, atMillis: Figures.nowMillis(), reason: "attempts", history: history)
+            ]
             server.journal.commit(commit) { _ in }
             let list = try await server.run("dead")
             #expect(list.lines.count == 2)
@@ -199,7 +204,8 @@ import Testing
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let path = folder + "/capelet.yaml"
-        try Data("domains: { orders: { lambdas: [charge] } }\nlambdas: { charge: { plugin: shop } }\n".utf8).write(to: URL(fileURLWithPath: path))
+        try Data("domains: { orders: { lambdas: [charge] } }\nlambdas: { charge: { plugin: shop } }\n".utf8).write(
+            to: URL(fileURLWithPath: path))
         let good = try await runCommand(["check", "--config", path])
         #expect(good.code == 0)
         #expect(good.text == "\(path): 1 domain, 1 lambda: ready to serve\n")

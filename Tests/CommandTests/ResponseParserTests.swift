@@ -22,7 +22,8 @@ import Testing
         let fixed = try parse("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello", step: step)
         #expect(fixed == (200, "hello", true))
         let chunked = try parse(
-            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nA;x=1\r\n0123456789\r\n0\r\nx: y\r\n\r\n", step: step)
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nA;x=1\r\n0123456789\r\n0\r\nx: y\r\n\r\n",
+            step: step)
         #expect(chunked == (201, "abc0123456789", true))
         #expect(try parse("HTTP/1.1 204 No Content\r\n\r\n", step: step) == (204, "", true))
         #expect(try parse("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n", step: step, isHead: true) == (200, "", true))
@@ -39,7 +40,9 @@ import Testing
     }
 
     @Test func endlessLinesAreRefused() {
-        #expect(throws: ResponseParser.Failure.self) { try parse("HTTP/1.1 200 OK\r\nx: " + String(repeating: "y", count: 200_000), step: 1_000) }
+        #expect(throws: ResponseParser.Failure.self) {
+            try parse("HTTP/1.1 200 OK\r\nx: " + String(repeating: "y", count: 200_000), step: 1_000)
+        }
     }
 
     @Test func anAnswerThatBreaksOffIsNotWhole() throws {

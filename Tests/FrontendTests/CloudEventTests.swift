@@ -66,7 +66,9 @@ import Testing
             }
             let head = #""specversion":"1.0","id":"1","source":"s","type":"t","subject":"x""#
             #expect(try await send(#"{"data": { "a" : [1, 2.50e1,"é\u00e9"] } , \#(head), "n":5, "b":true, "gone":null}"#).status == 201)
-            #expect(try await send(#"{\#(head.replacing("\"1\"", with: "\"2\"")),"datacontenttype":"text/plain","data":"a\n\ud83d\ude00"}"#).status == 201)
+            #expect(
+                try await send(#"{\#(head.replacing("\"1\"", with: "\"2\"")),"datacontenttype":"text/plain","data":"a\n\ud83d\ude00"}"#)
+                    .status == 201)
             #expect(try await send(#"{\#(head.replacing("\"1\"", with: "\"3\"")),"data_base64":"AAH/"}"#).status == 201)
             #expect(try await send(#"{\#(head.replacing("\"1\"", with: "\"4\""))}"#).status == 201)
             let events = try server.events()

@@ -20,19 +20,23 @@ import Testing
     }
 
     @Test(arguments: [
-        "1", "-0", "0.5", "1e9", "1E+9", "1.25e-3", "true", "false", "null", "\"\"", "\"a\\u00e9\\n\\/\"", "[]", "[ ]", "[1 , 2]", "{}", "{ \"a\" : {} }",
+        "1", "-0", "0.5", "1e9", "1E+9", "1.25e-3", "true", "false", "null", "\"\"", "\"a\\u00e9\\n\\/\"", "[]", "[ ]", "[1 , 2]", "{}",
+        "{ \"a\" : {} }",
         "{\"a\":[{\"b\":null}]}", " \t\r\n1 ", "\"😀é\"", "\"\\ud83d\"", "{\"a\":1,\"a\":2}", "\"12345678901234567\\\"890\"",
     ])
     func good(text: String) { #expect(accepts(Array(text.utf8))) }
 
     @Test(arguments: [
-        "", " ", "01", "-", "1.", ".5", "1e", "+1", "tru", "nulL", "True", "\"", "\"\\x\"", "\"\\u12g4\"", "\"a\nb\"", "[1,]", "[,1]", "[1 2]", "{\"a\"}", "{\"a\":}",
+        "", " ", "01", "-", "1.", ".5", "1e", "+1", "tru", "nulL", "True", "\"", "\"\\x\"", "\"\\u12g4\"", "\"a\nb\"", "[1,]", "[,1]",
+        "[1 2]", "{\"a\"}", "{\"a\":}",
         "{\"a\":1,}", "{a:1}", "{'a':1}", "[1", "{\"a\":1", "1 2", "[]]", "NaN", "Infinity", "/**/1", "\"\\",
     ])
     func bad(text: String) { #expect(!accepts(Array(text.utf8))) }
 
     @Test func brokenUTF8IsRefused() {
-        for bytes: [UInt8] in [[0xFF], [0xC0, 0x80], [0xE0, 0x80, 0x80], [0xED, 0xA0, 0x80], [0xF4, 0x90, 0x80, 0x80], [0xC3], [0xE2, 0x82], [0x80]] {
+        for bytes: [UInt8] in [
+            [0xFF], [0xC0, 0x80], [0xE0, 0x80, 0x80], [0xED, 0xA0, 0x80], [0xF4, 0x90, 0x80, 0x80], [0xC3], [0xE2, 0x82], [0x80],
+        ] {
             #expect(!accepts([0x22] + bytes + [0x22]), "\(bytes)")
             // Also at the end of a run that is read eight bytes at a time.
             #expect(!accepts([0x22] + Array("abcdefg".utf8) + bytes + Array("abcdefgh".utf8) + [0x22]), "\(bytes)")
@@ -66,12 +70,14 @@ import Testing
             }
             let mine = accepts(bytes)
             let theirs = (try? JSONSerialization.jsonObject(with: Data(bytes), options: .fragmentsAllowed)) != nil
-            // Foundation takes some texts that RFC 8259 does not allow (commas at the end, NUL bytes, other encodings), and refuses lone surrogates and numbers
-            // that do not fit; everything else must be the same.
+            // Foundation takes some texts that RFC 8259 does not allow (commas at the end, NUL bytes, other encodings), and refuses lone
+            // surrogates and numbers that do not fit; everything else must be the same.
             if mine { accepted += 1 }
             if mine != theirs {
                 let text = String(decoding: bytes, as: UTF8.self)
-                let known = bytes.contains(0) || text.contains("\\ud") || text.contains("e5") || text.contains(",}") || text.contains(",]") || bytes.count < 4 || bytes.contains { $0 > 0xEE }
+                let known =
+                    bytes.contains(0) || text.contains("\\ud") || text.contains("e5") || text.contains(",}") || text.contains(",]")
+                    || bytes.count < 4 || bytes.contains { $0 > 0xEE }
                 #expect(known, "mine \(mine), Foundation \(theirs): \(text)")
             }
         }
@@ -97,7 +103,8 @@ import Testing
     @Test func textsAreDecoded() throws {
         let scratch = ScratchMemory()
         for (json, text) in [
-            (#""plain""#, "plain"), (#""a\"\\\/\b\f\n\r\t""#, "a\"\\/\u{8}\u{c}\n\r\t"), (#""\u00e9\u20ac\ud83d\ude00!""#, "é€😀!"), (#""""#, ""),
+            (#""plain""#, "plain"), (#""a\"\\\/\b\f\n\r\t""#, "a\"\\/\u{8}\u{c}\n\r\t"), (#""\u00e9\u20ac\ud83d\ude00!""#, "é€😀!"),
+            (#""""#, ""),
             (#""\u0000""#, "\0"),
         ] {
             let bytes = Array(json.utf8)
@@ -119,7 +126,8 @@ import Testing
     }
 
     @Test func eventLinesSurviveAnything() {
-        let seed = Array(#"{"subject":"cust\u00e9","type":"t","id":"1","time":"2026-03-01T12:00:00Z","headers":{"a":"b"},"payloadBase64":"AAEC"}"#.utf8)
+        let seed = Array(
+            #"{"subject":"cust\u00e9","type":"t","id":"1","time":"2026-03-01T12:00:00Z","headers":{"a":"b"},"payloadBase64":"AAEC"}"#.utf8)
         var random = SplitMix(state: 7)
         let limits = EventLimits.testing
         let scratch = ScratchMemory()

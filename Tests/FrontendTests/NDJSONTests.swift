@@ -59,7 +59,8 @@ import Testing
             try await onThread {
                 let client = try TestClient(port: port)
                 try client.send(
-                    "POST /v1/domains/orders/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n")
+                    "POST /v1/domains/orders/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n"
+                )
                 try client.chunk("{\"subject\":\"a\"}\n{\"subj")
                 #expect(try client.head().status == 200)
                 #expect(try client.chunk() == Array("{\"offset\":0}\n".utf8))
@@ -85,7 +86,9 @@ import Testing
                 var body = ""
                 body.reserveCapacity(count * 220)
                 let filler = String(repeating: "x", count: 128)
-                for index in 0..<count { body += "{\"subject\":\"s\(index % 1000)\",\"type\":\"t\",\"payload\":{\"n\":\(index),\"f\":\"\(filler)\"}}\n" }
+                for index in 0..<count {
+                    body += "{\"subject\":\"s\(index % 1000)\",\"type\":\"t\",\"payload\":{\"n\":\(index),\"f\":\"\(filler)\"}}\n"
+                }
                 return try TestClient(port: port).request(
                     "POST", "/v1/domains/orders/events", ["content-type": "application/x-ndjson"], body: Array(body.utf8))
             }
@@ -151,7 +154,8 @@ import Testing
             try await onThread {
                 let client = try TestClient(port: port)
                 try client.send(
-                    "POST /v1/domains/orders/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n")
+                    "POST /v1/domains/orders/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n"
+                )
                 try client.chunk("{\"subject\":\"a\"}\n")
                 #expect(try client.head().status == 200)
                 #expect(try client.chunk() == Array("{\"offset\":0}\n".utf8))
@@ -183,7 +187,8 @@ import Testing
             let journal = server.journal
             async let response = onThread {
                 try TestClient(port: port).request(
-                    "POST", "/v1/domains/orders/events", ["content-type": "application/x-ndjson"], body: Array("{\"subject\":\"a\"}\n".utf8))
+                    "POST", "/v1/domains/orders/events", ["content-type": "application/x-ndjson"], body: Array("{\"subject\":\"a\"}\n".utf8)
+                )
             }
             let deadline = ContinuousClock.now + .seconds(10)
             while journal.pendingCount == 0, ContinuousClock.now < deadline { await Task.yield() }

@@ -21,7 +21,8 @@ import Testing
     @Test func unknownContentTypesAreRefused() async throws {
         try await TestServer.with { server in
             for type in ["application/json", "text/plain", ""] {
-                let response = try await server.request("POST", "/v1/domains/orders/events", type.isEmpty ? [:] : ["content-type": type], body: "{}")
+                let response = try await server.request(
+                    "POST", "/v1/domains/orders/events", type.isEmpty ? [:] : ["content-type": type], body: "{}")
                 #expect(response.status == 415)
                 #expect(try response.json()["type"] as? String == "urn:capelet:problem:unsupported-media-type")
             }
@@ -65,14 +66,20 @@ import Testing
             #expect(try await server.administrate("POST", "/v1/admin/redrive", "{\"ids\":[3,4]}").json()["changed"] as? Int == 2)
             #expect(try await server.administrate("POST", "/v1/admin/redrive", "{\"all\":true}").status == 200)
             #expect(try await server.administrate("POST", "/v1/admin/redrive", "{}").status == 400)
-            #expect(try await server.administrate("POST", "/v1/admin/drop", "{\"ids\":[9]}").json()["refused"] as? [String] == ["9: no such row"])
+            #expect(
+                try await server.administrate("POST", "/v1/admin/drop", "{\"ids\":[9]}").json()["refused"] as? [String] == [
+                    "9: no such row"
+                ])
             #expect(try await server.administrate("POST", "/v1/admin/forget", "{\"lambda\":\"old\"}").json()["deferred"] as? Int == 2)
             #expect(try await server.administrate("POST", "/v1/admin/forget", "{\"lambda\":\"charge\"}").status == 409)
             #expect(try await server.administrate("POST", "/v1/admin/forget", "{}").json()["field"] as? String == "lambda")
             #expect(try await server.administrate("POST", "/v1/admin/pause", "{\"lambda\":\"charge\"}").status == 200)
             #expect(try await server.administrate("POST", "/v1/admin/pause", "{\"lambda\":\"x\"}").status == 404)
             #expect(try await server.administrate("POST", "/v1/admin/resume", "{\"lambda\":\"charge\"}").status == 200)
-            #expect(server.control.calls == ["reload", "reload", "redrive [3, 4] - false", "redrive [] - true", "drop [9]", "pause charge", "resume charge"])
+            #expect(
+                server.control.calls == [
+                    "reload", "reload", "redrive [3, 4] - false", "redrive [] - true", "drop [9]", "pause charge", "resume charge",
+                ])
             // Without the content type a form in a web page could send it.
             let socket = server.addresses.socketPath
             let plain = try await onThread {
@@ -97,7 +104,10 @@ import Testing
             #expect(try await server.request("GET", "/v1/events?domain=orders&subject=a").lines.count == 2)
             #expect(try await server.request("GET", "/v1/events?domain=orders&type=x").lines.count == 1)
             #expect(try await server.request("GET", "/v1/events?domain=orders&from=99").headers["capelet-next-offset"] == "99")
-            for bad in ["/v1/events", "/v1/events?domain=none", "/v1/events?domain=orders&limit=0", "/v1/events?domain=orders&form=1", "/v1/dead?id=x"] {
+            for bad in [
+                "/v1/events", "/v1/events?domain=none", "/v1/events?domain=orders&limit=0", "/v1/events?domain=orders&form=1",
+                "/v1/dead?id=x",
+            ] {
                 let status = try await server.request("GET", bad).status
                 #expect(status == 400 || status == 404, "\(bad)")
             }
@@ -132,7 +142,9 @@ import Testing
     @Test func logsAreStreamed() async throws {
         try await TestServer.with { server in
             server.control.state.withLock { state in
-                state.logLines = (0..<3).map { LogLine(atMillis: $0, lambda: "charge", worker: 0, pid: 9, level: "info", text: "line \($0)\n\"x\"") }
+                state.logLines = (0..<3).map {
+                    LogLine(atMillis: $0, lambda: "charge", worker: 0, pid: 9, level: "info", text: "line \($0)\n\"x\"")
+                }
             }
             let some = try await server.administrate("GET", "/v1/logs?lambda=charge&tail=2")
             #expect(some.lines.count == 2)
@@ -166,7 +178,8 @@ import Testing
             table.domains["orders"]!.payloadBytesMax = 1000
         } _: { server in
             let headers = ["ce-specversion": "1.0", "ce-id": "1", "ce-source": "s", "ce-type": "t", "ce-subject": "x"]
-            let declared = try await server.request("POST", "/v1/domains/orders/events", headers.merging(["content-length": "99999999"]) { $1 })
+            let declared = try await server.request(
+                "POST", "/v1/domains/orders/events", headers.merging(["content-length": "99999999"]) { $1 })
             #expect(declared.status == 413)
             #expect(declared.headers["connection"] == "close")
             let port = server.addresses.httpPort!
@@ -185,7 +198,10 @@ import Testing
     @Test func malformedRequestsDoNoHarm() async throws {
         try await TestServer.with { server in
             let port = server.addresses.httpPort!
-            for garbage in ["GET\r\n\r\n", "\u{16}\u{3}\u{1}\u{2}", "GET / HTTP/1.1\r\nhost localhost\r\n\r\n", "POST / HTTP/1.1\r\ncontent-length: x\r\n\r\n"] {
+            for garbage in [
+                "GET\r\n\r\n", "\u{16}\u{3}\u{1}\u{2}", "GET / HTTP/1.1\r\nhost localhost\r\n\r\n",
+                "POST / HTTP/1.1\r\ncontent-length: x\r\n\r\n",
+            ] {
                 _ = try await onThread {
                     let client = try TestClient(port: port)
                     try client.send(garbage)
@@ -193,7 +209,8 @@ import Testing
                     return true
                 }
             }
-            let large = "GET / HTTP/1.1\r\nhost: localhost\r\n" + (0..<5_000).map { "x-\($0): \(String(repeating: "y", count: 100))\r\n" }.joined()
+            let large =
+                "GET / HTTP/1.1\r\nhost: localhost\r\n" + (0..<5_000).map { "x-\($0): \(String(repeating: "y", count: 100))\r\n" }.joined()
             _ = try? await onThread {
                 let client = try TestClient(port: port)
                 try client.send(large)
@@ -209,7 +226,9 @@ import Testing
             let slow = try await onThread {
                 try (0..<50).map { _ in
                     let client = try TestClient(port: port)
-                    try client.send("POST /v1/domains/orders/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\ncontent-length: 100\r\n\r\n{\"sub")
+                    try client.send(
+                        "POST /v1/domains/orders/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\ncontent-length: 100\r\n\r\n{\"sub"
+                    )
                     return Unsafely(client)
                 }
             }
@@ -224,7 +243,8 @@ import Testing
             try await onThread {
                 let client = try TestClient(port: port)
                 try client.send(
-                    "POST /v1/domains/orders/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\nexpect: 100-continue\r\ncontent-length: 15\r\n\r\n")
+                    "POST /v1/domains/orders/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\nexpect: 100-continue\r\ncontent-length: 15\r\n\r\n"
+                )
                 #expect(try client.head().status == 100)
                 try client.send("{\"subject\":\"a\"}")
                 #expect(try client.response().lines == ["{\"offset\":0}"])
@@ -239,7 +259,8 @@ import Testing
                 let client = try TestClient(port: port)
                 for index in 0..<100 {
                     let response = try client.request(
-                        "POST", "/v1/domains/orders/events", ["content-type": "application/x-ndjson"], body: Array("{\"subject\":\"a\"}\n".utf8))
+                        "POST", "/v1/domains/orders/events", ["content-type": "application/x-ndjson"],
+                        body: Array("{\"subject\":\"a\"}\n".utf8))
                     #expect(response.lines == ["{\"offset\":\(index)}"])
                     if index % 10 == 0 { #expect(try client.request("GET", "/nothing").status == 404) }
                 }
@@ -257,7 +278,8 @@ import Testing
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let table = RouteTable(plugins: "/p", data: folder, domains: [:], lambdas: [:])
         let server = FrontendServer(
-            control: FakeControl(table), journal: MemoryJournal(), metrics: .init(), settings: FrontendSettings(http: nil, socketPath: folder + "/capelet.sock"),
+            control: FakeControl(table), journal: MemoryJournal(), metrics: .init(),
+            settings: FrontendSettings(http: nil, socketPath: folder + "/capelet.sock"),
             logger: .init(label: "test"))
         let addresses = try await server.start()
         #expect(addresses.http == nil)
@@ -295,11 +317,14 @@ import Testing
             let journal = server.journal
             async let response = onThread {
                 try TestClient(port: port).request(
-                    "POST", "/v1/domains/orders/events", ["content-type": "application/x-ndjson"], body: Array("{\"subject\":\"a\"}\n".utf8))
+                    "POST", "/v1/domains/orders/events", ["content-type": "application/x-ndjson"], body: Array("{\"subject\":\"a\"}\n".utf8)
+                )
             }
             let stuck = try await onThread {
                 let client = try TestClient(port: port)
-                try client.send("POST /v1/domains/orders/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\ncontent-length: 100\r\n\r\n{")
+                try client.send(
+                    "POST /v1/domains/orders/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-ndjson\r\ncontent-length: 100\r\n\r\n{"
+                )
                 return Unsafely(client)
             }
             let deadline = ContinuousClock.now + .seconds(10)

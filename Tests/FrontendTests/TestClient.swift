@@ -166,7 +166,8 @@ extension TestServer {
     func administrate(_ method: String, _ path: String, _ body: String? = nil) async throws -> TestResponse {
         let socket = addresses.socketPath
         return try await onThread {
-            try TestClient(path: socket).request(method, path, body == nil ? [:] : ["content-type": "application/json"], body: Array((body ?? "").utf8))
+            try TestClient(path: socket).request(
+                method, path, body == nil ? [:] : ["content-type": "application/json"], body: Array((body ?? "").utf8))
         }
     }
 

@@ -33,13 +33,19 @@ final class FakeControl: HostControl {
 
     func status() async throws -> HostStatus {
         HostStatus(
-            version: "0.1.0", pid: 42, startedAtMillis: 1_000, uptimeSeconds: 9, configPath: "/etc/capelet.yaml", dataPath: "/data", generation: 3,
+            version: "0.1.0", pid: 42, startedAtMillis: 1_000, uptimeSeconds: 9, configPath: "/etc/capelet.yaml", dataPath: "/data",
+            generation: 3,
             domains: [DomainStatus(name: "orders", end: 7)],
-            lambdas: [LambdaStatus(name: "charge", domain: "orders", plugin: "shop", workers: [WorkerStatus(id: 0, pid: 77, state: "ready")])])
+            lambdas: [
+                LambdaStatus(name: "charge", domain: "orders", plugin: "shop", workers: [WorkerStatus(id: 0, pid: 77, state: "ready")])
+            ])
     }
 
     func deaths(lambda: String?, limit: Int) async throws -> [WorkerDeath] {
-        [WorkerDeath(atMillis: 5, lambda: lambda ?? "any", plugin: "p", generation: 1, pid: 9, verdict: "memory", message: "limit \(limit)")]
+        [
+            WorkerDeath(
+                atMillis: 5, lambda: lambda ?? "any", plugin: "p", generation: 1, pid: 9, verdict: "memory", message: "limit \(limit)")
+        ]
     }
 
     func metrics() async -> String { "# HELP a b\n# TYPE a counter\na 1\n" }

@@ -8,7 +8,8 @@ import Testing
         registry.counter("capelet_test_total", help: "Back\\slash\nand newline.", labels: [MetricLabel("domain", odd)]).add(7)
         registry.counter("capelet_test_total", help: "ignored", labels: [MetricLabel("domain", "x")]).addShared(UInt64.max)
         registry.gauge("capelet_gauge", help: "A gauge.").set(-3)
-        let histogram = registry.histogram("capelet_lat_seconds", help: "Latency.", labels: [MetricLabel("lambda", "l"), MetricLabel("domain", "d")])
+        let histogram = registry.histogram(
+            "capelet_lat_seconds", help: "Latency.", labels: [MetricLabel("lambda", "l"), MetricLabel("domain", "d")])
         histogram.record(micros: 90)
         histogram.record(micros: 3_000)
         histogram.record(micros: 9_000_000_000)
@@ -70,7 +71,9 @@ import Testing
     }
 
     @Test func theParserIsStrict() {
-        for bad in ["x 1\n", "# HELP a b\n# TYPE a counter\nb 1\n", "# HELP a b\n# TYPE a counter\na{x=\"1} 1\n", "# HELP a b\n# TYPE a nothing\n"] {
+        for bad in [
+            "x 1\n", "# HELP a b\n# TYPE a counter\nb 1\n", "# HELP a b\n# TYPE a counter\na{x=\"1} 1\n", "# HELP a b\n# TYPE a nothing\n",
+        ] {
             #expect(throws: PrometheusParser.Failure.self) { try PrometheusParser(bad) }
         }
     }

@@ -30,10 +30,11 @@ final class LineGroup: Sendable {
     var eventCount: Int { lineCount - faults.count }
 }
 
-/// Between the task that reads NDJSON lines and the one that writes their answers: keeps the order of groups, and keeps the reader from running away.
+/// Between the task that reads NDJSON lines and the one that writes their answers: keeps the order of groups, and keeps the reader from
+/// running away.
 ///
-/// Limits: what waits for its commit (bytes), and what waits for the client to read its answers (lines; a group that is committed takes some 100 bytes).
-/// The second is large, so that a client that sends everything before it reads anything gets through with a million lines.
+/// Limits: what waits for its commit (bytes), and what waits for the client to read its answers (lines; a group that is committed takes
+/// some 100 bytes). The second is large, so that a client that sends everything before it reads anything gets through with a million lines.
 final class AnswerQueue: Sendable {
     static let uncommittedBytesMax = 16 << 20
     static let unansweredLinesMax = 2_000_000

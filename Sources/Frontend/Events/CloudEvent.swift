@@ -5,7 +5,8 @@ import WorkerProtocol
 //
 //   subject          → subject; required here
 //   type             → type
-//   source and id    → id: "SOURCE ID". The pair is what is unique, and neither a URI reference nor this joint can contain a space before the id
+//   source and id    → id: "SOURCE ID". The pair is what is unique, and neither a URI reference nor this joint can contain a space before
+// the id
 //   source           → header ce-source;   dataschema → header ce-dataschema;   datacontenttype → header content-type
 //   time             → time
 //   sequence         → sequence where the domain has `sequence: producer`, else a header
@@ -29,7 +30,8 @@ struct CloudEventAttributes {
     /// The names for errors.
     var names: EventEncoder.FieldNames {
         EventEncoder.FieldNames(
-            subject: prefix + "subject", type: prefix + "type", id: prefix + "id", headers: "extension attributes", sequence: prefix + "sequence",
+            subject: prefix + "subject", type: prefix + "type", id: prefix + "id", headers: "extension attributes",
+            sequence: prefix + "sequence",
             payload: "data")
     }
 
@@ -42,7 +44,9 @@ struct CloudEventAttributes {
         }
         switch key {
         case "specversion":
-            guard value.elementsEqual("1.0".utf8) else { throw .malformed(field, "only CloudEvents 1.0 is understood, not \(EventText.shown(value))") }
+            guard value.elementsEqual("1.0".utf8) else {
+                throw .malformed(field, "only CloudEvents 1.0 is understood, not \(EventText.shown(value))")
+            }
             hasVersion = true
         case "id":
             guard !value.isEmpty else { throw .malformed(field, "must not be empty") }
@@ -69,7 +73,8 @@ struct CloudEventAttributes {
         case "dataschema": try header("ce-dataschema", value, limits, field)
         case "sequence" where limits.producerSequence:
             guard let sequence = EventText.integer(value) else {
-                throw .malformed(field, "has to be an integer from 0 to 18446744073709551615: the producers of this domain number its events")
+                throw .malformed(
+                    field, "has to be an integer from 0 to 18446744073709551615: the producers of this domain number its events")
             }
             parts.sequence = sequence
         case "data", "database64":
@@ -78,9 +83,12 @@ struct CloudEventAttributes {
         }
     }
 
-    private mutating func header(_ name: StaticString, _ value: UnsafeRawBufferPointer, _ limits: EventLimits, _ field: String) throws(EventFault) {
+    private mutating func header(_ name: StaticString, _ value: UnsafeRawBufferPointer, _ limits: EventLimits, _ field: String)
+        throws(EventFault)
+    {
         try EventText.addHeader(
-            &parts, name: UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount), value: value, limits: limits, field: field)
+            &parts, name: UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount), value: value, limits: limits,
+            field: field)
     }
 
     /// Checks that everything required is there and joins source and id.
@@ -149,17 +157,22 @@ enum CloudEventJSON {
                 case .string: try attributes.add(name: name, value: try scanner.text(value, scratch), limits: limits)
                 case .bool, .number: try attributes.add(name: name, value: scanner.raw(value), limits: limits)
                 case .object, .array:
-                    throw EventFault.malformed(shown, "an attribute's value is a string, a number or a boolean; what is structured belongs into data")
+                    throw EventFault.malformed(
+                        shown, "an attribute's value is a string, a number or a boolean; what is structured belongs into data")
                 }
             }
         }
         var parts = try attributes.finish(scratch)
         if let dataBase64, dataBase64.kind != .null {
-            guard data == nil || data?.kind == .null else { throw EventFault.malformed("data_base64", "give data or data_base64, not both") }
+            guard data == nil || data?.kind == .null else {
+                throw EventFault.malformed("data_base64", "give data or data_base64, not both")
+            }
             guard dataBase64.kind == .string else { throw EventFault.malformed("data_base64", "has to be a string") }
             let text = try scanner.text(dataBase64, scratch)
             let decoded = scratch.take(text.count / 4 * 3)
-            guard let count = Base64.decode(text, into: decoded) else { throw EventFault.malformed("data_base64", "is not Base64 (RFC 4648, padded)") }
+            guard let count = Base64.decode(text, into: decoded) else {
+                throw EventFault.malformed("data_base64", "is not Base64 (RFC 4648, padded)")
+            }
             parts.payload = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(decoded)[..<count])
         } else if let data {
             parts.payload = data.kind == .string && !attributes.isJSON ? try scanner.text(data, scratch) : scanner.raw(data)
@@ -170,8 +183,8 @@ enum CloudEventJSON {
 
 /// Decodes header values of the binary mode (HTTP binding 1.0.2, §3.1.3.2).
 enum CloudEventHeader {
-    /// The attribute's text: quotes around it taken off, `%XX` decoded once. A percent sign that two hexadecimal digits do not follow stays. Nil when
-    /// the result is not UTF-8.
+    /// The attribute's text: quotes around it taken off, `%XX` decoded once. A percent sign that two hexadecimal digits do not follow
+    /// stays. Nil when the result is not UTF-8.
     static func decode(_ value: String, _ scratch: ScratchMemory) -> UnsafeRawBufferPointer? {
         var source = Array(value.utf8)
         if source.count >= 2, source.first == UInt8(ascii: "\""), source.last == UInt8(ascii: "\"") {

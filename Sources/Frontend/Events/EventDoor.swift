@@ -20,7 +20,9 @@ struct EventDoor: Sendable {
             throw Problem(.notFound, "unknown-domain", "Unknown domain", Self.unknown(name, routes))
         }
         if let reason = control.closedReason() { throw .unavailable(reason) }
-        guard let stream = control.stream(ofDomain: name) else { throw .unavailable("the domain \(name) is not open yet; try again in a moment") }
+        guard let stream = control.stream(ofDomain: name) else {
+            throw .unavailable("the domain \(name) is not open yet; try again in a moment")
+        }
         self.domain = domain
         self.stream = stream
         self.journal = journal

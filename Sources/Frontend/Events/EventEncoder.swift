@@ -53,7 +53,9 @@ struct EventEncoder: Sendable {
         if parts.subject.count > limits.subjectBytesMax {
             throw .malformed(names.subject, "the subject has \(parts.subject.count) bytes, at most \(limits.subjectBytesMax) are allowed")
         }
-        if memchr(parts.subject.baseAddress!, 0, parts.subject.count) != nil { throw .malformed(names.subject, "the subject contains a NUL character") }
+        if memchr(parts.subject.baseAddress!, 0, parts.subject.count) != nil {
+            throw .malformed(names.subject, "the subject contains a NUL character")
+        }
         if parts.type.count > limits.typeBytesMax {
             throw .malformed(names.type, "the type has \(parts.type.count) bytes, at most \(limits.typeBytesMax) are allowed")
         }
@@ -61,10 +63,13 @@ struct EventEncoder: Sendable {
             throw .malformed(names.id, "the id has \(parts.id.count) bytes, at most \(limits.idBytesMax) are allowed")
         }
         if parts.headersSize > limits.headersBytesMax {
-            throw .malformed(names.headers, "the headers have \(parts.headersSize) bytes in all, at most \(limits.headersBytesMax) are allowed")
+            throw .malformed(
+                names.headers, "the headers have \(parts.headersSize) bytes in all, at most \(limits.headersBytesMax) are allowed")
         }
         if parts.payload.count > limits.payloadBytesMax {
-            throw .tooLarge(names.payload, "the payload has \(parts.payload.count) bytes, this domain takes at most \(limits.payloadBytesMax) (payload-max)")
+            throw .tooLarge(
+                names.payload,
+                "the payload has \(parts.payload.count) bytes, this domain takes at most \(limits.payloadBytesMax) (payload-max)")
         }
         if limits.producerSequence, parts.sequence == nil {
             throw .malformed(names.sequence, "the sequence is missing: the producers of this domain number its events (sequence: producer)")
@@ -75,8 +80,10 @@ struct EventEncoder: Sendable {
     @inline(__always)
     func append(_ parts: EventParts, to records: RecordBuffer, acceptedMicros: Int64) {
         records.append(
-            domain: domain, subjectHash: subjectHash(parts.subject), subject: parts.subject, type: parts.type, id: parts.id, headers: parts.headers,
-            payload: parts.payload, sequence: parts.sequence ?? 0, timeMicros: parts.timeMicros ?? acceptedMicros, acceptedMicros: acceptedMicros)
+            domain: domain, subjectHash: subjectHash(parts.subject), subject: parts.subject, type: parts.type, id: parts.id,
+            headers: parts.headers,
+            payload: parts.payload, sequence: parts.sequence ?? 0, timeMicros: parts.timeMicros ?? acceptedMicros,
+            acceptedMicros: acceptedMicros)
     }
 
     /// A copy of an event that has passed `check` and whose payload is large.

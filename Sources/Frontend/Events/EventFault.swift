@@ -13,7 +13,9 @@ struct EventFault: Error, Equatable {
     /// What is wrong and what to do.
     var message: String
 
-    static func malformed(_ field: String?, _ message: String) -> EventFault { EventFault(code: .malformed, field: field, message: message) }
+    static func malformed(_ field: String?, _ message: String) -> EventFault {
+        EventFault(code: .malformed, field: field, message: message)
+    }
     static func tooLarge(_ field: String?, _ message: String) -> EventFault { EventFault(code: .tooLarge, field: field, message: message) }
     static func json(_ fault: JSONFault) -> EventFault {
         EventFault(code: .malformed, field: nil, message: "not valid JSON at byte \(fault.offset): \(fault.message)")

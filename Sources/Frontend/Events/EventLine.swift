@@ -6,8 +6,8 @@ import WorkerProtocol
 ///     {"subject": "customer-7", "type": "order.paid", "id": "o-1", "sequence": 3, "time": "2026-03-01T12:00:00Z",
 ///      "headers": {"tenant": "a"}, "payload": {"total": 12}}
 ///
-/// Only `subject` is required. `payload` is any JSON value, kept byte for byte; `payloadBase64` holds bytes that are not JSON. Keys that are not known are
-/// refused, so that a typing error does not lose a part.
+/// Only `subject` is required. `payload` is any JSON value, kept byte for byte; `payloadBase64` holds bytes that are not JSON. Keys that
+/// are not known are refused, so that a typing error does not lose a part.
 enum EventLine {
     static let names = EventEncoder.FieldNames()
 
@@ -76,7 +76,8 @@ enum EventLine {
                     throw EventFault.malformed("sequence", "has to be an integer from 0 to 18446744073709551615")
                 }
                 guard limits.producerSequence else {
-                    throw EventFault.malformed("sequence", "the host numbers this domain's events; leave it out, or set `sequence: producer` for the domain")
+                    throw EventFault.malformed(
+                        "sequence", "the host numbers this domain's events; leave it out, or set `sequence: producer` for the domain")
                 }
                 parts.sequence = sequence
             case .time:
@@ -89,10 +90,14 @@ enum EventLine {
             case .payloadBase64:
                 let encoded = try text()
                 guard encoded.count / 4 * 3 <= limits.payloadBytesMax + 2 else {
-                    throw EventFault.tooLarge("payloadBase64", "the payload has about \(encoded.count / 4 * 3) bytes, this domain takes at most \(limits.payloadBytesMax)")
+                    throw EventFault.tooLarge(
+                        "payloadBase64",
+                        "the payload has about \(encoded.count / 4 * 3) bytes, this domain takes at most \(limits.payloadBytesMax)")
                 }
                 let decoded = scratch.take(encoded.count / 4 * 3)
-                guard let count = Base64.decode(encoded, into: decoded) else { throw EventFault.malformed("payloadBase64", "is not Base64 (RFC 4648, padded)") }
+                guard let count = Base64.decode(encoded, into: decoded) else {
+                    throw EventFault.malformed("payloadBase64", "is not Base64 (RFC 4648, padded)")
+                }
                 parts.payload = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(decoded)[..<count])
             }
         }
@@ -155,7 +160,9 @@ enum EventText {
         guard parts.headersSize <= limits.headersBytesMax else {
             throw .malformed(field, "the headers have more than \(limits.headersBytesMax) bytes in all")
         }
-        if parts.headers.count > 0, parts.headers.contains(name: name) { throw .malformed(field, "the header \(shown(name)) is given twice") }
+        if parts.headers.count > 0, parts.headers.contains(name: name) {
+            throw .malformed(field, "the header \(shown(name)) is given twice")
+        }
         parts.headers.append(name: name, value: value)
     }
 }

@@ -5,9 +5,9 @@ import Journal
 ///
 ///     {"offset": 17}    {"offset": 3, "duplicate": true}    {"error": {PROBLEM, "line": 5}}
 ///
-/// When the journal refuses a run, its first event is answered with the reason and nothing is read any more. Runs that were handed over before that was known
-/// may still have been accepted; then the lines between are answered as refused too, so that every accepted line has its answer at its place. So: a line
-/// without an answer was not accepted.
+/// When the journal refuses a run, its first event is answered with the reason and nothing is read any more. Runs that were handed over
+/// before that was known may still have been accepted; then the lines between are answered as refused too, so that every accepted line has
+/// its answer at its place. So: a line without an answer was not accepted.
 struct LineAnswers {
     /// Why the request ends early; nil: it does not.
     private(set) var refusal: Problem?

@@ -38,8 +38,8 @@ struct LineReader {
         self.stopReason = stopReason
     }
 
-    /// Reads until the body ends; from a reason to stop on, the body is passed over, so that a client that sends before it reads gets its answer. Always finishes
-    /// the queue.
+    /// Reads until the body ends; from a reason to stop on, the body is passed over, so that a client that sends before it reads gets its
+    /// answer. Always finishes the queue.
     mutating func run(_ body: RequestBody) async {
         var isStopped = false
         do {

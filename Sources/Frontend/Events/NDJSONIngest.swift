@@ -6,8 +6,9 @@ import Synchronization
 
 /// Takes a stream of events, one JSON object a line, and answers line by line, while more are coming.
 ///
-/// Two tasks: one reads lines and hands runs of them to the journal without waiting for commits (`LineReader`), the other, the one that Hummingbird lets write the
-/// response, writes answers in order (`LineAnswers`). The status is chosen when the first run is settled, so that a full backlog is a plain 429.
+/// Two tasks: one reads lines and hands runs of them to the journal without waiting for commits (`LineReader`), the other, the one that
+/// Hummingbird lets write the response, writes answers in order (`LineAnswers`). The status is chosen when the first run is settled, so
+/// that a full backlog is a plain 429.
 struct NDJSONIngest: Sendable {
     let door: EventDoor
     /// Why no more events are taken in; nil: they are.

@@ -2,10 +2,11 @@ import Glibc
 import HTTPTypes
 import Hummingbird
 
-/// Refuses requests whose `Host` names something else than this machine: a web page whose name was rebound to 127.0.0.1 sends its own name there.
+/// Refuses requests whose `Host` names something else than this machine: a web page whose name was rebound to 127.0.0.1 sends its own name
+/// there.
 ///
-/// Any IP address is right (a rebound page has a name), and `localhost`, names below it, this machine's name, the name that the listener was configured with,
-/// and further configured names.
+/// Any IP address is right (a rebound page has a name), and `localhost`, names below it, this machine's name, the name that the listener
+/// was configured with, and further configured names.
 struct HostCheck: RouterMiddleware {
     let allowed: Set<String>
 
@@ -44,11 +45,14 @@ struct HostCheck: RouterMiddleware {
         return inet_pton(AF_INET, host, &v4) == 1 || inet_pton(AF_INET6, host, &v6) == 1
     }
 
-    func handle(_ request: Request, context: FrontendContext, next: (Request, FrontendContext) async throws -> Response) async throws -> Response {
+    func handle(_ request: Request, context: FrontendContext, next: (Request, FrontendContext) async throws -> Response) async throws
+        -> Response
+    {
         guard allows(request.head.authority) else {
+            let given = request.head.authority.map { "`\($0.prefix(100))`" } ?? "missing"
             throw Problem(
                 .misdirectedRequest, "wrong-host", "Wrong host",
-                "the Host header is \(request.head.authority.map { "`\($0.prefix(100))`" } ?? "missing"); this listener answers to its IP address, localhost and its configured name")
+                "the Host header is \(given); this listener answers to IP addresses, localhost and its configured name")
         }
         return try await next(request, context)
     }

@@ -2,7 +2,8 @@ import NIOCore
 
 /// Ends a connection whose request was answered before it was read to its end.
 ///
-/// Closing a socket with unread bytes makes the kernel send a reset, which can destroy the answer on its way. So the rest is read and thrown away, for a moment.
+/// Closing a socket with unread bytes makes the kernel send a reset, which can destroy the answer on its way. So the rest is read and
+/// thrown away, for a moment.
 enum LingeringClose {
     static let delay = TimeAmount.seconds(2)
 

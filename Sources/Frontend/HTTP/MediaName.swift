@@ -18,7 +18,8 @@ extension String {
         var iterator = utf8.makeIterator()
         while let byte = iterator.next() {
             if byte == UInt8(ascii: "%") {
-                guard let high = iterator.next().flatMap(JSONScanner.hexDigit), let low = iterator.next().flatMap(JSONScanner.hexDigit) else { return nil }
+                guard let high = iterator.next().flatMap(JSONScanner.hexDigit), let low = iterator.next().flatMap(JSONScanner.hexDigit)
+                else { return nil }
                 out.append(high << 4 | low)
             } else {
                 out.append(byte)

@@ -44,7 +44,9 @@ struct Problem: Error, Equatable {
     }
 
     /// A query or body that was refused.
-    static func invalid(_ detail: String, field: String? = nil) -> Problem { Problem(.badRequest, "invalid-request", "Invalid request", detail, field: field) }
+    static func invalid(_ detail: String, field: String? = nil) -> Problem {
+        Problem(.badRequest, "invalid-request", "Invalid request", detail, field: field)
+    }
 
     static func notFound(_ detail: String) -> Problem { Problem(.notFound, "not-found", "Not found", detail) }
 

@@ -8,7 +8,9 @@ import NIOHTTP1
 struct ProblemMiddleware: RouterMiddleware {
     let logger: Logger
 
-    func handle(_ request: Request, context: FrontendContext, next: (Request, FrontendContext) async throws -> Response) async throws -> Response {
+    func handle(_ request: Request, context: FrontendContext, next: (Request, FrontendContext) async throws -> Response) async throws
+        -> Response
+    {
         let problem: Problem
         do {
             return try await next(request, context)

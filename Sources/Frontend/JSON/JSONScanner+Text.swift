@@ -50,7 +50,8 @@ extension JSONScanner {
     }
 }
 
-/// Memory for texts that have to be decoded before they are copied into a record. Used by one task at a time; what was taken stays valid until `reset`.
+/// Memory for texts that have to be decoded before they are copied into a record. Used by one task at a time; what was taken stays valid
+/// until `reset`.
 final class ScratchMemory {
     private var blocks: [UnsafeMutableRawBufferPointer] = []
     private var used = 0

@@ -21,8 +21,8 @@ struct JSONToken {
     var hasEscapes = false
 }
 
-/// Reads JSON (RFC 8259) in one pass, strictly: no trailing commas, no leading zeros, valid UTF-8, at most `depthMax` levels. It makes no tree; a value that is
-/// not looked into is checked and handed back as a range of bytes, so that payloads are copied and never rebuilt.
+/// Reads JSON (RFC 8259) in one pass, strictly: no trailing commas, no leading zeros, valid UTF-8, at most `depthMax` levels. It makes no
+/// tree; a value that is not looked into is checked and handed back as a range of bytes, so that payloads are copied and never rebuilt.
 ///
 /// The bytes must stay valid while the scanner is used.
 struct JSONScanner {
@@ -240,7 +240,8 @@ struct JSONScanner {
     private mutating func escape() throws(JSONFault) {
         guard at + 1 < end else { throw fault("the string is not closed") }
         switch byte(at + 1) {
-        case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"), UInt8(ascii: "b"), UInt8(ascii: "f"), UInt8(ascii: "n"), UInt8(ascii: "r"),
+        case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"), UInt8(ascii: "b"), UInt8(ascii: "f"), UInt8(ascii: "n"),
+            UInt8(ascii: "r"),
             UInt8(ascii: "t"):
             at += 2
         case UInt8(ascii: "u"):

@@ -1,7 +1,7 @@
 /// RFC 3339 times, without Foundation: this runs once for each event.
 public enum Timestamp {
-    /// Microseconds since 1970 of an RFC 3339 time (`2026-03-01T12:00:00.25+01:00`); nil when it is not one. Digits past the sixth of a second are cut; a leap
-    /// second counts as the second after it.
+    /// Microseconds since 1970 of an RFC 3339 time (`2026-03-01T12:00:00.25+01:00`); nil when it is not one. Digits past the sixth of a
+    /// second are cut; a leap second counts as the second after it.
     public static func micros(rfc3339 text: UnsafeRawBufferPointer) -> Int64? {
         guard text.count >= 20, text.count <= 64 else { return nil }
         func number(_ from: Int, _ count: Int) -> Int? {
@@ -13,7 +13,8 @@ public enum Timestamp {
             }
             return value
         }
-        guard let year = number(0, 4), text[4] == UInt8(ascii: "-"), let month = number(5, 2), text[7] == UInt8(ascii: "-"), let day = number(8, 2),
+        guard let year = number(0, 4), text[4] == UInt8(ascii: "-"), let month = number(5, 2), text[7] == UInt8(ascii: "-"),
+            let day = number(8, 2),
             text[10] | 0x20 == UInt8(ascii: "t"), let hour = number(11, 2), text[13] == UInt8(ascii: ":"), let minute = number(14, 2),
             text[16] == UInt8(ascii: ":"), let second = number(17, 2)
         else { return nil }

@@ -54,7 +54,8 @@ struct AdminRoutes: Sendable {
     private func json(_ request: Request, _ context: FrontendContext) async throws -> ByteBuffer {
         guard MediaName(request.headers[.contentType])?.essence == "application/json" else {
             throw Problem(
-                .unsupportedMediaType, "unsupported-media-type", "Unsupported media type", "what steers the host is sent as application/json")
+                .unsupportedMediaType, "unsupported-media-type", "Unsupported media type",
+                "what steers the host is sent as application/json")
         }
         return try await BodyReader.collect(request, upTo: Self.bodyBytesMax, of: "this request", context)
     }
@@ -76,7 +77,9 @@ struct AdminRoutes: Sendable {
 
     private func selection(_ request: Request, _ context: FrontendContext) async throws -> RowSelection {
         let selection = try await body(RowSelection.self, request, context)
-        guard !selection.isEmpty else { throw Problem.invalid("nothing is selected; give ids, lambda, domain, subject or error, or \"all\": true") }
+        guard !selection.isEmpty else {
+            throw Problem.invalid("nothing is selected; give ids, lambda, domain, subject or error, or \"all\": true")
+        }
         return selection
     }
 
@@ -92,7 +95,8 @@ struct AdminRoutes: Sendable {
         return try Response.json(BackupReport(path: path, bytes: size))
     }
 
-    /// Log lines as NDJSON. With `follow`, an empty line comes every ten seconds in which nothing else does, so that both sides notice when the other is gone.
+    /// Log lines as NDJSON. With `follow`, an empty line comes every ten seconds in which nothing else does, so that both sides notice when
+    /// the other is gone.
     private func logs(_ request: Request, _ context: FrontendContext) async throws -> Response {
         let query = try Query(request, known: ["lambda", "tail", "follow"])
         let tail = try query.number("tail", default: 100, in: 0...100_000)

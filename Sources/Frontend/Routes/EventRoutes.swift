@@ -29,7 +29,9 @@ struct EventRoutes: Sendable {
             case "application/cloudevents+json": return try await structured(request, context, door)
             case "application/cloudevents-batch+json": return try await batch(request, context, door)
             default:
-                if request.headers.contains(where: { $0.name.canonicalName.hasPrefix("ce-") }) { return try await binary(request, context, door) }
+                if request.headers.contains(where: { $0.name.canonicalName.hasPrefix("ce-") }) {
+                    return try await binary(request, context, door)
+                }
                 throw Problem(
                     .unsupportedMediaType, "unsupported-media-type", "Unsupported media type",
                     """
@@ -98,7 +100,9 @@ struct EventRoutes: Sendable {
             }
             guard seen.insert(String(name)).inserted else { throw .malformed(key, "given twice") }
             if key == "ce-datacontenttype" { throw .malformed(key, "in the binary mode the content type is the Content-Type header") }
-            guard let value = CloudEventHeader.decode(field.value, scratch) else { throw .malformed(key, "is not UTF-8 after percent-decoding") }
+            guard let value = CloudEventHeader.decode(field.value, scratch) else {
+                throw .malformed(key, "is not UTF-8 after percent-decoding")
+            }
             let label = scratch.take(name.utf8.count)
             label.copyBytes(from: name.utf8)
             try attributes.add(name: UnsafeRawBufferPointer(label), value: value, limits: limits)
@@ -166,7 +170,8 @@ struct EventRoutes: Sendable {
             let receipt = try await door.append(records, isAtomic: true).get()
             for index in 0..<receipt.count {
                 if index > 0 { json.raw(",") }
-                let entry = receipt.entries.isEmpty ? AppendEntry.accepted(offset: receipt.firstOffset + UInt64(index)) : receipt.entries[index]
+                let entry =
+                    receipt.entries.isEmpty ? AppendEntry.accepted(offset: receipt.firstOffset + UInt64(index)) : receipt.entries[index]
                 try Self.write(entry, to: &json)
             }
         }
@@ -189,7 +194,8 @@ struct EventRoutes: Sendable {
                     guard place < EventLimits.batchCountMax else {
                         throw Problem(
                             .contentTooLarge, "too-large", "Too large",
-                            "a batch has at most \(EventLimits.batchCountMax) events; send more batches, or a stream as application/x-ndjson")
+                            "a batch has at most \(EventLimits.batchCountMax) events; send several, or a stream as application/x-ndjson"
+                        )
                     }
                     scratch.reset()
                     do throws(EventFault) {
@@ -226,7 +232,8 @@ struct EventRoutes: Sendable {
             json.raw(",\"duplicate\":true}")
         case .outOfOrder(let last):
             throw Problem(
-                .conflict, "out-of-order", "Out of order", "the subject's last sequence is \(last); a new event's has to be above it", field: "sequence")
+                .conflict, "out-of-order", "Out of order", "the subject's last sequence is \(last); a new event's has to be above it",
+                field: "sequence")
         }
     }
 }

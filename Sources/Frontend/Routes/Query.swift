@@ -9,7 +9,9 @@ struct Query {
         for (key, value) in request.uri.queryParameters {
             let name = String(key)
             guard known.contains(name) else {
-                let near = Nearest.name(to: name, among: known).map { "; did you mean `\($0)`?" } ?? "; known: \(known.sorted().joined(separator: ", "))"
+                let near =
+                    Nearest.name(to: name, among: known).map { "; did you mean `\($0)`?" }
+                    ?? "; known: \(known.sorted().joined(separator: ", "))"
                 throw .invalid("there is no parameter `\(name.prefix(64))`\(near)", field: name)
             }
             guard values.updateValue(String(value), forKey: name) == nil else { throw .invalid("given twice", field: name) }
@@ -27,7 +29,9 @@ struct Query {
         return value
     }
 
-    func number<Number: FixedWidthInteger>(_ name: String, default fallback: Number, in range: ClosedRange<Number>) throws(Problem) -> Number {
+    func number<Number: FixedWidthInteger>(_ name: String, default fallback: Number, in range: ClosedRange<Number>) throws(Problem)
+        -> Number
+    {
         guard let value = text(name) else { return fallback }
         guard let number = Number(value), range.contains(number) else {
             throw .invalid("has to be an integer from \(range.lowerBound) to \(range.upperBound)", field: name)

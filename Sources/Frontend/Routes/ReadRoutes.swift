@@ -15,7 +15,9 @@ struct ReadRoutes: Sendable {
     func add(to router: Router<FrontendContext>) {
         router.get("/healthz") { _, _ in Response.text("ok\n") }
         router.get("/readyz") { _, _ in
-            guard let reason = control.notReadyReason() ?? control.closedReason() ?? journal.figures().fault else { return Response.text("ready\n") }
+            guard let reason = control.notReadyReason() ?? control.closedReason() ?? journal.figures().fault else {
+                return Response.text("ready\n")
+            }
             throw Problem.unavailable(reason)
         }
         router.get("/metrics") { _, _ in
@@ -98,7 +100,8 @@ struct ReadRoutes: Sendable {
     private func events(_ request: Request) async throws -> Response {
         let query = try Query(request, known: ["domain", "from", "limit", "subject", "type"])
         let name = try query.required("domain")
-        guard let stream = control.stream(ofDomain: name) ?? journal.streams().first(where: { $0.kind == .domain && $0.name == name })?.id else {
+        guard let stream = control.stream(ofDomain: name) ?? journal.streams().first(where: { $0.kind == .domain && $0.name == name })?.id
+        else {
             let near = Nearest.name(to: name, among: control.routes().domains.keys).map { "; did you mean `\($0)`?" } ?? ""
             throw Problem.notFound("there is no domain `\(name.prefix(100))`\(near)")
         }

@@ -38,7 +38,8 @@ public final class FrontendServer: Service, Sendable {
         self.logger = logger
     }
 
-    /// Binds both listeners and serves; returns when they accept connections. Throws `FrontendError` when one cannot be bound; then none is.
+    /// Binds both listeners and serves; returns when they accept connections. Throws `FrontendError` when one cannot be bound; then none
+    /// is.
     @discardableResult
     public func start() async throws -> FrontendAddresses {
         let place = try SocketPlace(settings.socketPath)
@@ -69,7 +70,8 @@ public final class FrontendServer: Service, Sendable {
             } catch {
                 await unix.stop(within: .zero)
                 place.remove()
-                throw error as? FrontendError ?? FrontendError("cannot listen on \(http): \(Self.describe(error)); see `listen: { http: … }` in the routing file")
+                throw error as? FrontendError
+                    ?? FrontendError("cannot listen on \(http): \(Self.describe(error)); see `listen: { http: … }` in the routing file")
             }
         }
         running.withLock { $0 = Running(tcp: tcp, unix: unix, place: place) }
@@ -77,13 +79,15 @@ public final class FrontendServer: Service, Sendable {
         return addresses
     }
 
-    /// Stops accepting, lets outstanding requests finish within `deadline`, then cuts them off. The TCP listener ends first, so that a reload or a status
-    /// can be asked for on the Unix socket until the end.
+    /// Stops accepting, lets outstanding requests finish within `deadline`, then cuts them off. The TCP listener ends first, so that a
+    /// reload or a status can be asked for on the Unix socket until the end.
     public func stop(within deadline: Duration) async {
-        guard let running = running.withLock({ running in
-            defer { running = nil }
-            return running
-        }) else { return }
+        guard
+            let running = running.withLock({ running in
+                defer { running = nil }
+                return running
+            })
+        else { return }
         // Its file goes first: whoever looks for the host now sees that it is gone.
         running.place.remove()
         async let tcp: Void? = running.tcp?.stop(within: deadline)

@@ -28,7 +28,8 @@ final class Listener: Sendable {
         let bound = Settlement<Result<SocketAddress?, any Error>>()
         let once = Once()
         let configuration = ApplicationConfiguration(
-            address: bind, serverName: "capelet", backlog: 512, availableConnectionsDelegate: MaximumAvailableConnections(connectionsMax, logger: logger))
+            address: bind, serverName: "capelet", backlog: 512,
+            availableConnectionsDelegate: MaximumAvailableConnections(connectionsMax, logger: logger))
         let server = HTTPServerBuilder.http1(
             configuration: .init(
                 additionalChannelHandlers: [ContinueHandler()], idleTimeout: idleTimeout,

@@ -1,9 +1,10 @@
 import Glibc
 
-/// The place of the Unix socket in the file system. It appears there with mode 0600 in one step, replacing what a host that was killed left behind.
+/// The place of the Unix socket in the file system. It appears there with mode 0600 in one step, replacing what a host that was killed left
+/// behind.
 ///
-/// It is bound within a folder that only the owner can enter, given its mode, and then renamed to its place: at no moment can anybody else connect. The caller
-/// makes sure that no other host uses the folder (the journal's lock does).
+/// It is bound within a folder that only the owner can enter, given its mode, and then renamed to its place: at no moment can anybody else
+/// connect. The caller makes sure that no other host uses the folder (the journal's lock does).
 struct SocketPlace: Sendable {
     /// The final path.
     let path: String
@@ -19,7 +20,8 @@ struct SocketPlace: Sendable {
         bindPath = folder + "/s"
         let longest = max(path.utf8.count, bindPath.utf8.count)
         guard longest <= 107 else {
-            throw FrontendError("the socket's path \(path) has \(longest) bytes, Linux allows 107; use a data directory with a shorter path")
+            throw FrontendError(
+                "the socket's path \(path) has \(longest) bytes, Linux allows 107; use a data directory with a shorter path")
         }
     }
 

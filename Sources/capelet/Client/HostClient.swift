@@ -12,7 +12,8 @@ struct HostAnswer {
         do {
             return try JSONDecoder().decode(type, from: Data(body))
         } catch {
-            throw CommandFailure(.failed, "the host's answer is not what this version of capelet expects; are both of the same version? (\(error))")
+            throw CommandFailure(
+                .failed, "the host's answer is not what this version of capelet expects; are both of the same version? (\(error))")
         }
     }
 
@@ -44,12 +45,16 @@ struct HostClient {
         _ method: String, _ path: String, _ query: [(String, String?)] = [], body: Data? = nil, accepting: Set<Int> = [200, 201]
     ) throws(CommandFailure) -> HostAnswer {
         let connection = try UnixConnection(path: socketPath)
-        try connection.send(Self.head(method, path, query, contentType: body == nil ? nil : "application/json", length: body?.count) + Array(body ?? Data()))
+        try connection.send(
+            Self.head(method, path, query, contentType: body == nil ? nil : "application/json", length: body?.count) + Array(body ?? Data())
+        )
         var parser = ResponseParser(isHead: method == "HEAD")
         var whole: [UInt8] = []
         while !parser.isDone, try connection.receive(into: &parser) {
             whole += parser.takeBody()
-            if whole.count > Self.bodyBytesMax { throw CommandFailure(.failed, "the answer is larger than \(Figures.size(UInt64(Self.bodyBytesMax)))") }
+            if whole.count > Self.bodyBytesMax {
+                throw CommandFailure(.failed, "the answer is larger than \(Figures.size(UInt64(Self.bodyBytesMax)))")
+            }
         }
         whole += parser.takeBody()
         let answer = HostAnswer(status: parser.status, headers: parser.headers, body: whole)
@@ -92,7 +97,9 @@ struct HostClient {
         }
     }
 
-    static func head(_ method: String, _ path: String, _ query: [(String, String?)], contentType: String?, length: Int?, isChunked: Bool = false) -> [UInt8] {
+    static func head(
+        _ method: String, _ path: String, _ query: [(String, String?)], contentType: String?, length: Int?, isChunked: Bool = false
+    ) -> [UInt8] {
         let pairs = query.compactMap { name, value in value.map { "\(name)=\(escape($0))" } }
         var head = "\(method) \(path)\(pairs.isEmpty ? "" : "?" + pairs.joined(separator: "&")) HTTP/1.1\r\nhost: localhost\r\n"
         if let contentType { head += "content-type: \(contentType)\r\n" }
@@ -116,7 +123,9 @@ struct HostClient {
 
     /// What the host refused, as a failure.
     static func refusal(_ answer: HostAnswer) -> CommandFailure {
-        if let problem = try? JSONDecoder().decode(HostProblem.self, from: Data(answer.body)) { return CommandFailure(.failed, problem.message) }
+        if let problem = try? JSONDecoder().decode(HostProblem.self, from: Data(answer.body)) {
+            return CommandFailure(.failed, problem.message)
+        }
         return CommandFailure(.failed, "the host answered \(answer.status) \(answer.text.prefix(200))")
     }
 }

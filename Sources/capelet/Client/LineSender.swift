@@ -4,7 +4,8 @@ import Glibc
 /// Sends NDJSON from a descriptor to the host and takes the answers while it goes on sending.
 ///
 /// Lines that have no answer yet are kept. When the host ends a request early (full backlog, shutdown), no line without an answer was
-/// accepted: after the time that the host asks for, they are sent again. When a connection breaks off, that is not known, and the sender gives up.
+/// accepted: after the time that the host asks for, they are sent again. When a connection breaks off, that is not known, and the sender
+/// gives up.
 struct LineSender {
     /// What has become of the lines.
     struct Tally: Equatable {
@@ -89,7 +90,8 @@ struct LineSender {
         let connection = try UnixConnection(path: socketPath)
         _ = fcntl(connection.descriptor, F_SETFL, fcntl(connection.descriptor, F_GETFL) | O_NONBLOCK)
         var out = HostClient.head(
-            "POST", "/v1/domains/\(HostClient.escape(domain))/events", [], contentType: "application/x-ndjson", length: nil, isChunked: true)
+            "POST", "/v1/domains/\(HostClient.escape(domain))/events", [], contentType: "application/x-ndjson", length: nil, isChunked: true
+        )
         var outAt = 0
         var parser = ResponseParser()
         var text: [UInt8] = []
@@ -103,7 +105,8 @@ struct LineSender {
                 outAt = 0
             }
             if refusal == nil { isBodyEnded = fill(&out, isBodyEnded) }
-            let wantsInput = !isAtEnd && !isBodyEnded && refusal == nil && out.count - outAt < Self.outBytesMax && pendingBytes < Self.unansweredBytesMax
+            let wantsInput =
+                !isAtEnd && !isBodyEnded && refusal == nil && out.count - outAt < Self.outBytesMax && pendingBytes < Self.unansweredBytesMax
             let hasOutput = outAt < out.count && isWritable
             var polls = [
                 pollfd(fd: connection.descriptor, events: Int16(POLLIN) | (hasOutput ? Int16(POLLOUT) : 0), revents: 0),
@@ -123,7 +126,9 @@ struct LineSender {
             }
             if polls[1].revents != 0 { try read() }
             if hasOutput, polls[0].revents & Int16(POLLOUT) != 0 {
-                let count = out.withUnsafeBytes { send(connection.descriptor, $0.baseAddress! + outAt, $0.count - outAt, Int32(MSG_NOSIGNAL)) }
+                let count = out.withUnsafeBytes {
+                    send(connection.descriptor, $0.baseAddress! + outAt, $0.count - outAt, Int32(MSG_NOSIGNAL))
+                }
                 if count > 0 { outAt += count } else if errno == EPIPE || errno == ECONNRESET { isWritable = false }
             }
             if polls[0].revents & Int16(POLLIN | POLLHUP | POLLERR) != 0 {
@@ -258,7 +263,9 @@ struct LineSender {
             at = end + 1
         }
         rest += buffer[at..<count]
-        if rest.count > Self.lineBytesMax { throw CommandFailure(.failed, "line \(tally.sent + 1) is longer than \(Self.lineBytesMax >> 20) MiB") }
+        if rest.count > Self.lineBytesMax {
+            throw CommandFailure(.failed, "line \(tally.sent + 1) is longer than \(Self.lineBytesMax >> 20) MiB")
+        }
     }
 
     /// Empty lines have no answers, so they are not sent.

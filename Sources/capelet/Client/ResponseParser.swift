@@ -103,7 +103,9 @@ struct ResponseParser {
         case .chunkSize:
             guard let line = line() else { return false }
             let digits = line.prefix { $0 != ";" }.filter { $0 != " " }
-            guard !digits.isEmpty, digits.count <= 8, let size = Int(digits, radix: 16) else { throw .malformed("not a chunk's size: \(line.prefix(40))") }
+            guard !digits.isEmpty, digits.count <= 8, let size = Int(digits, radix: 16) else {
+                throw .malformed("not a chunk's size: \(line.prefix(40))")
+            }
             state = size == 0 ? .trailers : .chunk(size)
         case .chunk(let left):
             let count = min(left, buffer.count - at)
@@ -128,7 +130,9 @@ struct ResponseParser {
     }
 
     private mutating func header(_ line: String) throws(Failure) {
-        guard let colon = line.firstIndex(of: ":"), headers.count < Self.headerCountMax else { throw .malformed("not a header: \(line.prefix(80))") }
+        guard let colon = line.firstIndex(of: ":"), headers.count < Self.headerCountMax else {
+            throw .malformed("not a header: \(line.prefix(80))")
+        }
         let value = line[line.index(after: colon)...].drop { $0 == " " || $0 == "\t" }
         headers[line[..<colon].lowercased()] = String(value)
     }

@@ -8,7 +8,8 @@ struct CheckCommand: ParsableCommand {
         commandName: "check", abstract: "Check the routing file without starting anything.",
         discussion: "Exit code 78 when it cannot be used, with file, line and column of everything that is wrong.")
 
-    @Option(name: [.short, .long], help: ArgumentHelp("The routing file (default: $CAPELET_CONFIG, or ./capelet.yaml).", valueName: "file"))
+    @Option(
+        name: [.short, .long], help: ArgumentHelp("The routing file (default: $CAPELET_CONFIG, or ./capelet.yaml).", valueName: "file"))
     var config: String?
 
     @Flag(help: "Print a routing file with every setting and its default.")
@@ -72,7 +73,8 @@ struct CheckCommand: ParsableCommand {
             if !places.contains(where: { FileManager.default.fileExists(atPath: $0) }) { missing[plugin, default: []].append(lambda.name) }
         }
         return missing.sorted { $0.key < $1.key }.map { plugin, lambdas in
-            "the plugin \(plugin) of \(lambdas.sorted().joined(separator: ", ")) is not in \(table.plugins) (\(plugin).so or \(plugin)/\(plugin).so)"
+            let names = lambdas.sorted().joined(separator: ", ")
+            return "the plugin \(plugin) of \(names) is not in \(table.plugins) (\(plugin).so or \(plugin)/\(plugin).so)"
         }
     }
 }

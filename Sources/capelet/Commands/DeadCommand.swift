@@ -35,12 +35,14 @@ struct DeadCommand: ParsableCommand {
             let letters = try answer.decode(Letters.self).dead
             if letters.isEmpty { return Output.print("No dead letters.") }
             var table = TextTable([
-                .number("id"), .text("lambda"), .text("domain"), .number("offset"), .text("subject", canShrink: true), .text("type"), .text("when"),
+                .number("id"), .text("lambda"), .text("domain"), .number("offset"), .text("subject", canShrink: true), .text("type"),
+                .text("when"),
                 .text("reason"), .number("attempts"), .text("error", canShrink: true),
             ])
             for letter in letters {
                 table.add([
-                    .init("\(letter.id)"), .init(letter.lambda), .init(letter.domain), .init("\(letter.offset)"), .init(letter.subject), .init(letter.type),
+                    .init("\(letter.id)"), .init(letter.lambda), .init(letter.domain), .init("\(letter.offset)"), .init(letter.subject),
+                    .init(letter.type),
                     .init(Figures.ago(millis: letter.atMillis)), .init(letter.reason, .red), .number(letter.attempts), .init(letter.error),
                 ])
             }
@@ -78,7 +80,9 @@ struct DeadCommand: ParsableCommand {
     }
 
     /// What redrive and drop have in common.
-    static func change(_ path: String, _ host: HostOptions, _ output: OutputOptions, _ ids: [Int64], _ selection: Selection, all: Bool, verb: String) throws {
+    static func change(
+        _ path: String, _ host: HostOptions, _ output: OutputOptions, _ ids: [Int64], _ selection: Selection, all: Bool, verb: String
+    ) throws {
         let rows = RowSelection(
             ids: ids, lambda: selection.lambda, domain: selection.domain, subject: selection.subject, error: selection.error, all: all)
         let answer = try host.client().post(path, rows)

@@ -27,7 +27,8 @@ struct DeathsCommand: ParsableCommand {
         func row(_ death: WorkerDeath) -> [TextTable.Cell] {
             let event = death.offset.map { "\(death.domain ?? "?") \($0) \(death.subject ?? "")" } ?? "-"
             return [
-                .init(Figures.ago(millis: death.atMillis)), .init(death.lambda), .init(death.plugin), .init("\(death.generation)"), .init(death.role),
+                .init(Figures.ago(millis: death.atMillis)), .init(death.lambda), .init(death.plugin), .init("\(death.generation)"),
+                .init(death.role),
                 .init("\(death.pid)"), .init(death.verdict, .red), .init(event), .init(death.message),
             ]
         }

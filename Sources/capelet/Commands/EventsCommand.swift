@@ -7,7 +7,9 @@ import Glibc
 struct EventsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "events", abstract: "Show the events of a domain: the latest, or from an offset on.",
-        discussion: "With --json each event is one line, in the form that `capelet send --ndjson` takes for subject, type, id, time, headers and payload.")
+        discussion:
+            "With --json each event is one line, its parts named as `capelet send --ndjson` takes them."
+    )
 
     @OptionGroup var host: HostOptions
     @OptionGroup var output: OutputOptions

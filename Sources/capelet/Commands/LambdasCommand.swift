@@ -29,7 +29,8 @@ struct LambdasCommand: ParsableCommand {
             for lambda in lambdas where seen.insert(lambda.name).inserted {
                 for worker in lambda.workers {
                     table.add([
-                        .init("\(lambda.name)/\(worker.id)"), .init(lambda.plugin), .init("\(worker.generation)"), .init(worker.pid > 0 ? "\(worker.pid)" : "-"),
+                        .init("\(lambda.name)/\(worker.id)"), .init(lambda.plugin), .init("\(worker.generation)"),
+                        .init(worker.pid > 0 ? "\(worker.pid)" : "-"),
                         .init(worker.state), .init(worker.mode), .number(worker.restarts, worker.restarts > 0 ? .yellow : nil),
                     ])
                 }

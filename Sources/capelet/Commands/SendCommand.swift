@@ -56,7 +56,8 @@ struct SendCommand: ParsableCommand {
     func validate() throws {
         if ndjson != nil {
             if subject != nil || type != nil || id != nil || sequence != nil || time != nil || !header.isEmpty || payload != nil {
-                throw ValidationError("with --ndjson the events come from the file: leave out subject, type, id, sequence, time, header and payload")
+                throw ValidationError(
+                    "with --ndjson the events come from the file: leave out subject, type, id, sequence, time, header and payload")
             }
         } else if subject == nil {
             throw ValidationError("--subject is missing: it names the entity that changed (or send many with --ndjson FILE)")
@@ -160,7 +161,8 @@ struct SendCommand: ParsableCommand {
                 progress.show { elapsed in
                     let seconds = Double(elapsed.components.seconds) + Double(elapsed.components.attoseconds) / 1e18
                     let done = tally.accepted + tally.duplicates
-                    return "\(Figures.grouped(tally.sent)) read, \(Figures.grouped(done)) accepted, \(Figures.grouped(Int(Double(done) / seconds)))/s"
+                    let rate = Figures.grouped(Int(Double(done) / seconds))
+                    return "\(Figures.grouped(tally.sent)) read, \(Figures.grouped(done)) accepted, \(rate)/s"
                 }
             })
         let tally: LineSender.Tally

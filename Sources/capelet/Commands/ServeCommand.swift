@@ -6,11 +6,12 @@ struct ServeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "serve", abstract: "Run the host.",
         discussion: """
-            SIGHUP reloads the routing file and the plugins, SIGTERM and SIGINT end after what runs has ended (a second one: at once), SIGUSR1 writes the \
-            state to the log.
+            SIGHUP reloads the routing file and the plugins. SIGTERM and SIGINT end the host after what runs has ended; a second one ends it \
+            at once. SIGUSR1 writes the state to the log.
             """)
 
-    @Option(name: [.short, .long], help: ArgumentHelp("The routing file (default: $CAPELET_CONFIG, or ./capelet.yaml).", valueName: "file"))
+    @Option(
+        name: [.short, .long], help: ArgumentHelp("The routing file (default: $CAPELET_CONFIG, or ./capelet.yaml).", valueName: "file"))
     var config: String?
 
     func run() async throws {

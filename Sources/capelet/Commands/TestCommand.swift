@@ -8,11 +8,12 @@ struct TestCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "test", abstract: "Run one event through a lambda in a real worker; show result, logs and emitted events.",
         discussion: """
-            Nothing is stored, and no host needs to run. The event comes from the options, or from a file with one JSON object (parts: subject, type, id, \
-            headers, payload, payloadBase64). Exit code 1 when the lambda does not succeed.
+            Nothing is stored, and no host needs to run. The event comes from the options, or from a file with one JSON object \
+            (parts: subject, type, id, headers, payload, payloadBase64). Exit code 1 when the lambda does not succeed.
             """)
 
-    @Option(name: [.short, .long], help: ArgumentHelp("The routing file (default: $CAPELET_CONFIG, or ./capelet.yaml).", valueName: "file"))
+    @Option(
+        name: [.short, .long], help: ArgumentHelp("The routing file (default: $CAPELET_CONFIG, or ./capelet.yaml).", valueName: "file"))
     var config: String?
 
     @Argument(help: "The lambda.")
@@ -100,7 +101,8 @@ struct TestCommand: AsyncParsableCommand {
                 guard let bytes = Data(base64Encoded: text) else { throw CommandFailure(.failed, "\(name): payloadBase64 is not Base64") }
                 event.payload = Array(bytes)
             case ("payload", let value):
-                event.payload = Array(try JSONSerialization.data(withJSONObject: value, options: [.fragmentsAllowed, .sortedKeys, .withoutEscapingSlashes]))
+                event.payload = Array(
+                    try JSONSerialization.data(withJSONObject: value, options: [.fragmentsAllowed, .sortedKeys, .withoutEscapingSlashes]))
             // What `capelet events --json` writes beside them.
             case ("offset", _), ("sequence", _), ("time", _), ("accepted", _), ("hops", _), ("payloadSize", _): break
             default: throw CommandFailure(.failed, "\(name): `\(key)` is not a part of an event, or has a wrong type")
@@ -113,12 +115,14 @@ struct TestCommand: AsyncParsableCommand {
         var text = ""
         for line in report.logs { text += terminal.styled("\(line.level): ", .dim) + Terminal.printable(line.text) + "\n" }
         for emit in report.emits {
-            text += "emit to \(Terminal.printable(emit.domain)): \(Terminal.printable(emit.subject)) \(Terminal.printable(emit.type)) \(Terminal.printable(emit.payload))\n"
+            let parts = [emit.subject, emit.type, emit.payload].map { Terminal.printable($0) }.joined(separator: " ")
+            text += "emit to \(Terminal.printable(emit.domain)): \(parts)\n"
         }
         if let output = report.output { text += "output: \(Terminal.printable(output))\n" }
         text += terminal.styled(report.outcome, report.isSuccess ? .green : .red)
         if !report.message.isEmpty { text += ": " + Terminal.printable(report.message) }
         if let delay = report.delayMillis { text += " (again in \(Figures.duration(micros: UInt64(max(0, delay)) * 1_000)))" }
-        return text + "  [\(Figures.duration(micros: report.runMicros)), worker ready after \(Figures.duration(micros: report.startMicros))]\n"
+        return text
+            + "  [\(Figures.duration(micros: report.runMicros)), worker ready after \(Figures.duration(micros: report.startMicros))]\n"
     }
 }

@@ -21,7 +21,9 @@ enum Figures {
         if value < 1024 { return "\(bytes) B" }
         for unit in ["KiB", "MiB", "GiB", "TiB", "PiB"] {
             value /= 1024
-            if value < 999.5 || unit == "PiB" { return (value < 9.95 ? String(format: "%.1f ", value) : String(format: "%.0f ", value)) + unit }
+            if value < 999.5 || unit == "PiB" {
+                return (value < 9.95 ? String(format: "%.1f ", value) : String(format: "%.0f ", value)) + unit
+            }
         }
         return "\(bytes) B"
     }

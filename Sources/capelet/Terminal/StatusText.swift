@@ -5,7 +5,8 @@ enum StatusText {
     static func text(_ status: HostStatus, _ terminal: Terminal, now: Int64 = Figures.nowMillis()) -> String {
         var text = ""
         let state: Terminal.Style? = status.state == "running" ? .green : .yellow
-        text += "capelet \(status.version)  \(terminal.styled(status.state, state))  pid \(status.pid)  up \(Figures.span(seconds: status.uptimeSeconds))\n"
+        text += "capelet \(status.version)  \(terminal.styled(status.state, state))  pid \(status.pid)  "
+        text += "up \(Figures.span(seconds: status.uptimeSeconds))\n"
         text += "routing   \(Terminal.printable(status.configPath)), generation \(status.generation)"
         if let reload = status.lastReload {
             text += "; last reload \(Figures.ago(millis: reload.atMillis, now: now)): "
@@ -41,13 +42,15 @@ enum StatusText {
     static func lambdas(_ lambdas: [LambdaStatus], _ terminal: Terminal) -> String {
         var table = TextTable([
             .text("lambda"), .text("domain"), .text("state"), .text("workers"), .number("lag"), .number("running"), .number("waiting"),
-            .number("deferred"), .number("parked"), .number("dead"), .number("succeeded"), .number("p50"), .number("p99"), .text("crashes", canShrink: true),
+            .number("deferred"), .number("parked"), .number("dead"), .number("succeeded"), .number("p50"), .number("p99"),
+            .text("crashes", canShrink: true),
         ])
         for lambda in lambdas {
             let ready = lambda.workers.count { $0.pid > 0 }
             table.add([
                 .init(lambda.name, .bold), .init(lambda.domain), .init(lambda.state.rawValue, style(lambda.state)),
-                .init("\(ready)/\(lambda.workers.count)", ready < lambda.workers.count ? .yellow : nil), .number(lambda.lag), .number(lambda.inFlight),
+                .init("\(ready)/\(lambda.workers.count)", ready < lambda.workers.count ? .yellow : nil), .number(lambda.lag),
+                .number(lambda.inFlight),
                 .number(lambda.waiting), .number(lambda.deferred, lambda.deferred > 0 ? .yellow : nil),
                 .number(lambda.parked, lambda.parked > 0 ? .yellow : nil), .number(lambda.dead, lambda.dead > 0 ? .red : nil),
                 .number(lambda.succeeded), .init(latency(lambda.startMicros, \.p50)), .init(latency(lambda.startMicros, \.p99)),
@@ -57,7 +60,10 @@ enum StatusText {
         var text = table.text(terminal)
         for lambda in lambdas where lambda.state != .running {
             guard let reason = lambda.reason else { continue }
-            text += terminal.styled("\(lambda.name) (\(lambda.domain)) is \(lambda.state.rawValue): \(Terminal.printable(reason))", style(lambda.state)) + "\n"
+            text +=
+                terminal.styled(
+                    "\(lambda.name) (\(lambda.domain)) is \(lambda.state.rawValue): \(Terminal.printable(reason))", style(lambda.state))
+                + "\n"
         }
         return text
     }
@@ -76,12 +82,15 @@ enum StatusText {
 
     private static func sources(_ sources: [SourceStatus], _ terminal: Terminal, _ now: Int64) -> String {
         var table = TextTable([
-            .text("source"), .text("domain"), .text("state"), .number("entries"), .number("events"), .text("last scan"), .text("", canShrink: true),
+            .text("source"), .text("domain"), .text("state"), .number("entries"), .number("events"), .text("last scan"),
+            .text("", canShrink: true),
         ])
         for source in sources {
             table.add([
-                .init("\(source.kind) \(source.path)"), .init(source.domain), .init(source.state, source.error == nil ? nil : .red), .number(source.entries),
-                .number(source.events), .init(source.lastScanMillis.map { Figures.ago(millis: $0, now: now) } ?? "-"), .init(source.error ?? "", .red),
+                .init("\(source.kind) \(source.path)"), .init(source.domain), .init(source.state, source.error == nil ? nil : .red),
+                .number(source.entries),
+                .number(source.events), .init(source.lastScanMillis.map { Figures.ago(millis: $0, now: now) } ?? "-"),
+                .init(source.error ?? "", .red),
             ])
         }
         return table.text(terminal)
@@ -93,7 +102,8 @@ enum BlockedText {
     static func text(_ rows: [BlockedEventView], _ terminal: Terminal, now: Int64 = Figures.nowMillis()) -> String {
         if rows.isEmpty { return "Nothing is blocked.\n" }
         var table = TextTable([
-            .number("id"), .text("lambda"), .text("domain"), .text("subject", canShrink: true), .number("offset"), .number("events"), .text("state"),
+            .number("id"), .text("lambda"), .text("domain"), .text("subject", canShrink: true), .number("offset"), .number("events"),
+            .text("state"),
             .text("next try"), .number("attempts"), .text("since"), .text("cause", canShrink: true),
         ])
         for row in rows {
