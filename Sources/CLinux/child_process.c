@@ -77,7 +77,8 @@ int capelet_linux_pidfd_reap(int pidfd, int *status, uint64_t *user_micros, uint
         if (errno != EINTR) return -errno;
     }
     if (result.si_pid == 0) return 0;
-    *status = result.si_code == CLD_EXITED ? (result.si_status & 0xff) << 8 : (result.si_status & 0x7f) | (result.si_code == CLD_DUMPED ? 0x80 : 0);
+    *status = result.si_code == CLD_EXITED ? (result.si_status & 0xff) << 8 : result.si_status & 0x7f;
+    if (result.si_code == CLD_DUMPED) *status |= 0x80;
     *user_micros = (uint64_t)usage.ru_utime.tv_sec * 1000000 + (uint64_t)usage.ru_utime.tv_usec;
     *system_micros = (uint64_t)usage.ru_stime.tv_sec * 1000000 + (uint64_t)usage.ru_stime.tv_usec;
     *peak_kib = (uint64_t)usage.ru_maxrss;

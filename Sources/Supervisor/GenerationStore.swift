@@ -5,8 +5,9 @@ public import WorkerProtocol
 
 /// Private, immutable copies of plugins: `data/generations/PLUGIN-HASH/`, where the hash is that of the contents.
 ///
-/// Overwriting the file that a running process has mapped changes its code, truncating it kills it (ISOLATION §1). So nothing is ever loaded
-/// from the plugins folder: what is found there is copied first, to a folder that has its final name only when it is complete and on disk.
+/// Overwriting the file that a running process has mapped changes its code, truncating it kills it (ISOLATION §1). So nothing is ever
+/// loaded from the plugins folder: what is found there is copied first, to a folder that has its final name only when it is complete and
+/// on disk.
 ///
 /// Any thread; one scan at a time. All calls block: not for the engine's thread.
 public final class GenerationStore: Sendable {
@@ -42,7 +43,8 @@ public final class GenerationStore: Sendable {
     /// Looks for plugins, copies those that are new, asks them what they contain, and removes old copies.
     ///
     /// - Parameter inUse: ids of generations that serve: their copies stay.
-    /// - Throws: when the plugins folder cannot be read or the data directory not be written. What is wrong with a single plugin is in the result.
+    /// - Throws: when the plugins folder cannot be read or the data directory not be written. What is wrong with a single plugin is in the
+    ///   result.
     public func scan(inUse: Set<String> = []) throws(SystemCallError) -> PluginScan {
         let result = known.withLock { known -> Result<PluginScan, SystemCallError> in
             do {

@@ -81,8 +81,8 @@ struct PluginContents {
         }
     }
 
-    /// Copies everything into `folder`, which exists and is empty, puts it on disk, and returns the name of what was copied: the SHA-256 of a
-    /// plugin that is one file, else that of the lines `SHA-256  PATH` of all files, as `sha256sum` prints them.
+    /// Copies everything into `folder`, which exists and is empty, puts it on disk, and returns the name of what was copied: the SHA-256 of
+    /// a plugin that is one file, else that of the lines `SHA-256  PATH` of all files, as `sha256sum` prints them.
     func copy(into folder: String) throws(SystemCallError) -> String {
         var lines = ""
         var folders: Set<String> = []

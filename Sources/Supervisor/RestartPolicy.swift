@@ -1,10 +1,10 @@
 /// When a lambda's workers may be started again after deaths (ISOLATION §4, SEMANTICS §4.3). A value without clock and chance.
 ///
-/// | state    | meaning                                       | leaves it                                                           |
-/// |----------|-----------------------------------------------|---------------------------------------------------------------------|
-/// | closed   | all workers may run; starts wait for a backoff | more than 5 counted deaths in 30 s -> open                          |
-/// | open     | nothing is started for 30 s                   | time -> probing                                                     |
-/// | probing  | one worker may be started                     | success, or 60 s ready without a counted death -> closed; counted death -> open |
+/// | state   | meaning                    | leaves it                                                                      |
+/// |---------|----------------------------|--------------------------------------------------------------------------------|
+/// | closed  | starts wait for a backoff  | more than 5 counted deaths in 30 s -> open                                      |
+/// | open    | nothing is started         | after 30 s -> probing                                                          |
+/// | probing | one worker may be started  | success, or 60 s ready without a counted death -> closed; counted death -> open |
 ///
 /// Counted are deaths at start and deaths without a success of the lambda since the counted death before. Not counted: deaths pinned on one
 /// event, kills by the host, and the first kill from outside in 30 s.

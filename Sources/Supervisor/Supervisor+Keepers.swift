@@ -14,7 +14,8 @@ extension Supervisor {
             var descriptors = [Int32](repeating: -1, count: 4)
             var descriptorCount: Int32 = 0
             let size = capelet_linux_receive_message(
-                keeper.socket, scratch.baseAddress!, Int(CAPELET_KEEPER_MESSAGE_MAX), &descriptors, 4, &descriptorCount, Int32(MSG_DONTWAIT))
+                keeper.socket, scratch.baseAddress!, Int(CAPELET_KEEPER_MESSAGE_MAX), &descriptors, 4, &descriptorCount, Int32(MSG_DONTWAIT)
+            )
             if size == -Int(EAGAIN) { return }
             if size <= 0 {
                 // The end of its process follows, and is what counts.
@@ -113,7 +114,8 @@ extension Supervisor {
 
     static func words(forStatus status: Int32) -> String {
         capelet_linux_status_exited(status)
-            ? "exited with code \(capelet_linux_status_exit_code(status))" : "died by \(SignalName.text(capelet_linux_status_signal(status)))"
+            ? "exited with code \(capelet_linux_status_exit_code(status))"
+            : "died by \(SignalName.text(capelet_linux_status_signal(status)))"
     }
 
     // MARK: what it writes
@@ -154,7 +156,8 @@ extension Supervisor {
                 if nowMillis >= keeper.deadlineMillis {
                     end(keeper, reason: "its plugin did not load in time", nowMillis: nowMillis)
                     loadFailed(
-                        key: keeper.key, generation: keeper.generation, reason: "it was not loaded within the lambda's boot time" + lastWords(keeper),
+                        key: keeper.key, generation: keeper.generation,
+                        reason: "it was not loaded within the lambda's boot time" + lastWords(keeper),
                         nowMillis: nowMillis)
                 } else if isShuttingDown || targets(of: keeper.key).isEmpty {
                     end(keeper, reason: "it is not wanted any more", nowMillis: nowMillis)
@@ -230,7 +233,9 @@ extension Supervisor {
         let wasExpected = keeper.state == .ending
         let how = result < 0 ? "is gone" : Self.words(forStatus: status)
         for isError in [false, true] { readOutput(of: keeper, isError: isError, nowMillis: nowMillis) }
-        for descriptor in [keeper.socket, keeper.pidfd, keeper.outputPipe, keeper.errorPipe] where descriptor >= 0 { poller.remove(descriptor) }
+        for descriptor in [keeper.socket, keeper.pidfd, keeper.outputPipe, keeper.errorPipe] where descriptor >= 0 {
+            poller.remove(descriptor)
+        }
         keepers[keeper.id] = nil
         if !wasExpected {
             keeper.endReason = how

@@ -208,9 +208,8 @@ extension Supervisor {
             case .open(let until) = target.policy.breaker
         else { return }
         target.isBroken = true
-        logger.error(
-            "lambda \(pool.lambda): its workers keep dying without a success; it is held, and tried again in \(RestartPolicy.probeMillis / 1000) s. Last: \(reason)"
-        )
+        let seconds = RestartPolicy.probeMillis / 1000
+        logger.error("lambda \(pool.lambda): its workers keep dying without a success; held, tried again in \(seconds) s. Last: \(reason)")
         tell(.poolBroken(lambda: pool.lambda, reason: reason, untilMillis: until))
     }
 }

@@ -16,7 +16,8 @@ extension Supervisor {
                 lambda: pool.lambda, generation: target.spec.generation.label, generationNumber: target.spec.generation.number,
                 plugin: target.spec.generation.plugin, candidate: pool.candidate?.spec.generation.label, wanted: target.spec.route.workers,
                 ready: target.workers.count { $0.state == .ready },
-                mode: self.keepers.values.first { $0.key == key && $0.threads > 0 }?.mode ?? "", breaker: breaker.0, probeInMillis: breaker.1,
+                mode: self.keepers.values.first { $0.key == key && $0.threads > 0 }?.mode ?? "", breaker: breaker.0,
+                probeInMillis: breaker.1,
                 restarts: pool.restarts, fault: target.failure ?? pool.fault, lastDeath: deaths.last(lambda: pool.lambda))
         }
         let workers = handles.values.sorted { $0.id < $1.id }.map { worker in

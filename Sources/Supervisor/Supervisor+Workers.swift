@@ -202,7 +202,9 @@ extension Supervisor {
             case .dying:
                 if nowMillis >= worker.deathDeadlineMillis {
                     worker.deathDeadlineMillis = .max
-                    logger.error("worker \(worker.pid) of \(worker.lambda) was killed, and its keeper \(worker.keeper.pid) does not report its death")
+                    logger.error(
+                        "worker \(worker.pid) of \(worker.lambda) was killed, and its keeper \(worker.keeper.pid) does not report its death"
+                    )
                     kill(worker.keeper, reason: "it did not report a death")
                 } else {
                     wake(at: worker.deathDeadlineMillis)
@@ -284,7 +286,9 @@ extension Supervisor {
     /// A worker whose keeper had died is dead too.
     func orphanDied(_ worker: WorkerHandle, nowMillis: Int64) {
         guard worker.pidfd >= 0, capelet_linux_is_readable(worker.pidfd) != 0 else { return }
-        died(worker, death: nil, detail: "its keeper \(worker.keeper.pid) died\(worker.keeper.endReason.map { ": \($0)" } ?? "")", nowMillis: nowMillis)
+        died(
+            worker, death: nil, detail: "its keeper \(worker.keeper.pid) died\(worker.keeper.endReason.map { ": \($0)" } ?? "")",
+            nowMillis: nowMillis)
     }
 }
 

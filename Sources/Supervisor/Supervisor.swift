@@ -49,6 +49,7 @@ public final class Supervisor {
     var isDirty = true
     var wakeMillis: Int64 = .min
     var isShuttingDown = false
+    var startsNothing = false
     var shutdownMillis: Int64 = .max
     let scratch: UnsafeMutableRawBufferPointer
 
@@ -136,7 +137,7 @@ public final class Supervisor {
         }
         checkWorkers(nowMillis: nowMillis)
         checkKeepers(nowMillis: nowMillis)
-        if !isShuttingDown {
+        if !isShuttingDown, !startsNothing {
             for pool in pools.values { maintain(pool, nowMillis: nowMillis) }
         }
         // Something that was done just now may have made more possible.
@@ -209,8 +210,8 @@ public final class Supervisor {
 
     // MARK: ending workers
 
-    /// Asks a worker to finish what it has claimed and to exit; it is killed at the deadline, with verdict `reload`. It no longer counts: if the
-    /// lambda is to have more workers than are left, a new one is started at once. Withdraw what it has not claimed first.
+    /// Asks a worker to finish what it has claimed and to exit; it is killed at the deadline, with verdict `reload`. It no longer counts:
+    /// if the lambda is to have more workers than are left, a new one is started at once. Withdraw what it has not claimed first.
     public func retire(_ worker: WorkerHandle, deadlineMillis: Int64, nowMillis: Int64) {
         guard worker.state == .starting || worker.state == .ready else { return }
         isDirty = true
@@ -247,6 +248,13 @@ public final class Supervisor {
     public func bury(_ worker: WorkerHandle, pinnedOnEvent: Bool, nowMillis: Int64) {
         guard worker.state == .dead, handles.removeValue(forKey: worker.id) != nil else { return }
         settle(worker, pinnedOnEvent: pinnedOnEvent, nowMillis: nowMillis)
+    }
+
+    /// Starts nothing any more. For the time between the decision to end and `shutdown`, in which workers are retired: without this, each
+    /// would be replaced.
+    public func stopStarting() {
+        isDirty = true
+        startsNothing = true
     }
 
     /// Ends everything: workers are asked to exit, and killed with their keepers at the deadline. Go on with `handle` and `tick` until

@@ -144,7 +144,9 @@ extension Verdict {
             default: break
             }
             if !facts.wasReady { words += " before it was ready" }
-            if facts.memoryLimitBytes > 0, facts.peakKiB * 1024 >= facts.memoryLimitBytes / 10 * 9 { words += ", close to its memory limit" }
+            if facts.memoryLimitBytes > 0, facts.peakKiB * 1024 >= facts.memoryLimitBytes / 10 * 9 {
+                words += ", close to its memory limit"
+            }
             return (facts.wasReady ? .signal : .boot, words + detail)
         }
     }

@@ -11,7 +11,8 @@ extension HostChannel {
         let written = capelet_load64(&outbox.pointee.written)
         let waiting = written &- consumed
         guard waiting <= UInt64(CAPELET_RING_SIZE), waiting & 7 == 0 else {
-            throw ChannelViolation("it says it wrote \(written) bytes of frames; \(consumed) were read, and the ring holds \(CAPELET_RING_SIZE)")
+            throw ChannelViolation(
+                "it says it wrote \(written) bytes of frames; \(consumed) were read, and the ring holds \(CAPELET_RING_SIZE)")
         }
         turnEnd = written
         turnFrames = maximumFrames
@@ -57,14 +58,14 @@ extension HostChannel {
             if isLast && messageKind == nil {
                 capelet_linux_copy(frameBody, at + 3, bodySize)
                 consumed &+= padded
-                framesSinceBell += 1
+                framesUnrung &+= 1
                 return WorkerFrame(
                     kind: kind, code: min(code, kind == .log ? 5 : .max), token: token, value: value,
                     body: UnsafeRawBufferPointer(start: frameBody, count: bodySize))
             }
             try append(at + 3, bodySize, kind: kind, token: token)
             consumed &+= padded
-            framesSinceBell += 1
+            framesUnrung &+= 1
             // A long message must not wait for the end of the turn: its sender may be waiting for room.
             if consumed &- consumedShown >= ringSize / 4 { showConsumed() }
             if isLast {

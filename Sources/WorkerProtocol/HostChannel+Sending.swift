@@ -185,8 +185,8 @@ extension HostChannel {
     /// Lets the worker see everything that is staged, and wakes it if it sleeps. Once per batch.
     public func publish() throws(ChannelViolation) {
         guard head != published else { return }
-        // Only the host moves the limit, and adding to the upper half cannot disturb the lower: one step that no worker can make fail, however
-        // fast it moves its own half.
+        // Only the host moves the limit, and adding to the upper half cannot disturb the lower: one step that no worker can make fail,
+        // however fast it moves its own half.
         let before = capelet_linux_add64(&outbox.pointee.claim, UInt64(head &- published) << 32)
         try accept(before)
         published = head

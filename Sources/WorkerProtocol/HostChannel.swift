@@ -3,8 +3,9 @@ internal import CWorkerProtocol
 
 /// The host's end of the channel to one worker (worker_channel.h).
 ///
-/// Sending: `stage` events one by one, `publish` once. Receiving: `beginTurn`, `nextFrame` until it is nil, `endTurn`. Sleeping: `prepareToSleep`
-/// on every channel, then poll the bells, then `awake`. No call blocks; none but `init` and the growth of a buffer for a large message allocates.
+/// Sending: `stage` events one by one, `publish` once. Receiving: `beginTurn`, `nextFrame` until it is nil, `endTurn`. Sleeping:
+/// `prepareToSleep` on every channel, then poll the bells, then `awake`. No call blocks; none but `init` and the growth of a buffer for a
+/// large message allocates.
 ///
 /// One thread. After a `ChannelViolation` the worker has to be killed; frames that were read before it hold.
 public final class HostChannel {
@@ -70,7 +71,7 @@ public final class HostChannel {
     var messageSize = 0
     var messageKind: FrameKind?
     var messageToken: UInt64 = 0
-    var framesSinceBell = 0
+    var framesUnrung = 0
     var idleBells = 0
     var idleBellsSinceMillis: Int64 = 0
 
@@ -161,10 +162,12 @@ public final class HostChannel {
     ///
     /// - Throws: when the worker rings on and on without having anything to say.
     public func answerBell(nowMillis: Int64) throws(ChannelViolation) {
-        if framesSinceBell > 0 || capelet_load64(&outbox.pointee.written) != consumed {
-            framesSinceBell = 0
+        // An honest worker rings at most once for each frame, though perhaps after the frame was read.
+        if framesUnrung > 0 {
+            framesUnrung -= 1
             return
         }
+        if capelet_load64(&outbox.pointee.written) != consumed { return }
         if nowMillis - idleBellsSinceMillis >= 1000 {
             idleBellsSinceMillis = nowMillis
             idleBells = 0

@@ -35,7 +35,8 @@ public struct WorkerEmit {
         var at = fixed
         func section(_ name: StaticString, _ size: Int, atMost limit: Int) throws(ChannelViolation) -> UnsafeRawBufferPointer {
             guard size <= limit, size <= body.count - at else {
-                throw ChannelViolation("an emitted event whose \(name) has \(size) bytes, where \(min(limit, body.count - at)) are possible")
+                throw ChannelViolation(
+                    "an emitted event whose \(name) has \(size) bytes, where \(min(limit, body.count - at)) are possible")
             }
             defer { at += size }
             return UnsafeRawBufferPointer(rebasing: body[at..<at + size])

@@ -144,7 +144,9 @@ import WorkerProtocol
         #expect(Set(engine.living.map(\.index)) == [0, 1, 2])
         engine.supervisor.setPool(try engine.spec("well", workers: 1), nowMillis: Poller.nowMillis)
         try engine.run("two are too many") { engine.surplus.count == 2 }
-        for worker in engine.surplus { engine.supervisor.retire(worker, deadlineMillis: Poller.nowMillis + 5000, nowMillis: Poller.nowMillis) }
+        for worker in engine.surplus {
+            engine.supervisor.retire(worker, deadlineMillis: Poller.nowMillis + 5000, nowMillis: Poller.nowMillis)
+        }
         try engine.run("they end") { engine.deaths.count == 2 }
         for _ in 0..<10 { try engine.turn() }
         #expect(engine.living.count == 1 && engine.living[0].index == 0)
@@ -170,6 +172,21 @@ import WorkerProtocol
         kill(keeper.pid, SIGCONT)
         try engine.waitForReady(12)
         #expect(engine.broken.isEmpty && engine.deaths.isEmpty)
+        try engine.finish()
+    }
+
+    @Test func nothingIsStartedBeforeTheEnd() throws {
+        let engine = try TestEngine()
+        engine.supervisor.setPool(try engine.spec("well"), nowMillis: Poller.nowMillis)
+        try engine.waitForReady(2)
+        engine.supervisor.stopStarting()
+        let spawns = engine.supervisor.spawns
+        for worker in engine.living {
+            engine.supervisor.retire(worker, deadlineMillis: Poller.nowMillis + 5000, nowMillis: Poller.nowMillis)
+        }
+        try engine.run("they end") { engine.deaths.count == 2 }
+        for _ in 0..<10 { try engine.turn() }
+        #expect(engine.supervisor.spawns == spawns)
         try engine.finish()
     }
 

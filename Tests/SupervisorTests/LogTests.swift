@@ -39,7 +39,11 @@ import Testing
         var lines = LogLines()
         var result: [String] = []
         for (text, isSkipped) in [("one\nhalf", false), ("dropped\nand", true), ("this\ntwo\n", false)] {
-            if isSkipped { lines.skip() } else { Array(text.utf8).withUnsafeBytes { lines.add($0) { line, _ in result.append(LogLines.printable(line)) } } }
+            if isSkipped {
+                lines.skip()
+            } else {
+                Array(text.utf8).withUnsafeBytes { lines.add($0) { line, _ in result.append(LogLines.printable(line)) } }
+            }
         }
         #expect(result == ["one", "two"])
     }
@@ -66,7 +70,8 @@ import Testing
         let secret = Fixture.newFolder() + "/secret"
         try Data("geheim\"\n".utf8).write(to: URL(fileURLWithPath: secret))
         let config = ConfigValue.object([
-            ("a", .int(-1)), ("b", .array([.bool(true), .object([("c", .double(1.5))])])), ("s", .string("ü\n\u{1}\\")), ("k", .secretFile(secret)),
+            ("a", .int(-1)), ("b", .array([.bool(true), .object([("c", .double(1.5))])])), ("s", .string("ü\n\u{1}\\")),
+            ("k", .secretFile(secret)),
             ("n", .null), ("e", .object([])),
         ])
         let text = try ConfigText(config, lambda: "l")

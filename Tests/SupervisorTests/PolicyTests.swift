@@ -174,7 +174,8 @@ extension RestartPolicy {
         for index in 0..<300 {
             ledger.add(
                 Verdict(
-                    kind: index % 2 == 0 ? .signal : .reload, text: "\(index)", lambda: "l\(index % 3)", generation: "", workerID: UInt64(index),
+                    kind: index % 2 == 0 ? .signal : .reload, text: "\(index)", lambda: "l\(index % 3)", generation: "",
+                    workerID: UInt64(index),
                     pid: 1, cpuMicros: 0, peakKiB: 0, ranMillis: 0, atMillis: 0, lastErrorOutput: ""))
         }
         #expect(ledger.recent.count == 256)

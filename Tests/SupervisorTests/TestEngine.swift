@@ -127,7 +127,9 @@ final class TestEngine {
         let deadline = Poller.nowMillis + Int64(seconds * 1000)
         while !condition() {
             guard Poller.nowMillis < deadline else {
-                Issue.record("not within \(seconds) s: \(what); deaths: \(deaths.map(\.verdict.text)), refused: \(refused)", sourceLocation: sourceLocation)
+                Issue.record(
+                    "not within \(seconds) s: \(what); deaths: \(deaths.map(\.verdict.text)), refused: \(refused)",
+                    sourceLocation: sourceLocation)
                 throw TestTimeout()
             }
             try turn()

@@ -83,7 +83,9 @@ import WorkerProtocol
     @Test func terminatedByTheHost() throws {
         let engine = try TestEngine()
         engine.supervisor.setPool(try engine.spec("well", workers: 1), nowMillis: Poller.nowMillis)
-        for (payload, intent, kind) in [("sleep", KillIntent.timeout, Verdict.Kind.timeout), ("stop", .timeout, .timeout), ("ok", .recycle, .reload)] {
+        for (payload, intent, kind) in [
+            ("sleep", KillIntent.timeout, Verdict.Kind.timeout), ("stop", .timeout, .timeout), ("ok", .recycle, .reload),
+        ] {
             try engine.waitForReady(1)
             let before = engine.deaths.count
             let worker = engine.living[0]
@@ -118,7 +120,8 @@ import WorkerProtocol
         let worker = engine.living[0]
         try engine.send("print hällo\u{7}", to: worker)
         try engine.run("two lines") { engine.logs.count >= 2 }
-        #expect(engine.logs.contains { $0.text == "hällo\\x07" && $0.stream == .output && $0.lambda == "work" && $0.workerID == worker.id })
+        let line = WorkerLog(lambda: "work", plugin: "sup", workerID: worker.id, stream: .output, text: "hällo\\x07")
+        #expect(engine.logs.contains(line))
         #expect(engine.logs.contains { $0.text == "error hällo\\x07" && $0.stream == .error })
         engine.logs.removeAll()
         let token = try engine.send("flood", to: worker)

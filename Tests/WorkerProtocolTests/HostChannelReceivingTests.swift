@@ -30,7 +30,8 @@ import Testing
         var seen: UInt64 = 0
         while seen < 30_000 {
             while peer.send(
-                Int(CAPELET_FRAME_RESULT), token: token + 1, body: [UInt8](repeating: UInt8(truncatingIfNeeded: token), count: Int(token % 301)))
+                Int(CAPELET_FRAME_RESULT), token: token + 1,
+                body: [UInt8](repeating: UInt8(truncatingIfNeeded: token), count: Int(token % 301)))
             {
                 token += 1
             }
@@ -114,7 +115,8 @@ import Testing
     }
 
     @Test func emitsAreDecoded() throws {
-        let body = emitBody(domain: "orders", subject: "kunde-ä", type: "paid", id: "x1", headers: [("a", "b"), ("traceparent", "")], payload: [1, 2])
+        let body = emitBody(
+            domain: "orders", subject: "kunde-ä", type: "paid", id: "x1", headers: [("a", "b"), ("traceparent", "")], payload: [1, 2])
         try body.withUnsafeBytes {
             let emit = try WorkerEmit(checking: $0)
             #expect(String(decoding: emit.domain, as: UTF8.self) == "orders")
@@ -156,6 +158,7 @@ func emitBody(
     fixed.headers_size = UInt32(pairs.bytes.count)
     fixed.payload_size = UInt32(payload.count)
     change(&fixed)
-    return withUnsafeBytes(of: fixed) { Array($0) } + Array(domain.utf8) + Array(subject.utf8) + Array(type.utf8) + Array(id.utf8) + pairs.bytes
+    return withUnsafeBytes(of: fixed) { Array($0) } + Array(domain.utf8) + Array(subject.utf8) + Array(type.utf8) + Array(id.utf8)
+        + pairs.bytes
         + payload
 }

@@ -214,7 +214,9 @@ import Testing
         #expect(capelet_load32(wake) == 1)
         channel.cancel(token: 2)
         #expect(capelet_load32(wake) == 2)
-        #expect(peer.inbox.pointee.cancelled_count == 1 && peer.inboxWord(\.cancelled).withMemoryRebound(to: UInt64.self, capacity: 64) { $0[0] } == 2)
+        #expect(
+            peer.inbox.pointee.cancelled_count == 1
+                && peer.inboxWord(\.cancelled).withMemoryRebound(to: UInt64.self, capacity: 64) { $0[0] } == 2)
         channel.requestStop()
         #expect(capelet_load32(wake) == 3 && peer.inbox.pointee.stop == 1)
     }

@@ -101,7 +101,9 @@ import Testing
     }
 
     @Test func somethingBetweenChunks() throws {
-        for (type, token) in [(CAPELET_FRAME_LOG, UInt64(1)), (CAPELET_FRAME_OUTPUT, 2), (CAPELET_FRAME_EMIT, 1), (CAPELET_FRAME_RESULT, 1)] {
+        for (type, token) in [
+            (CAPELET_FRAME_LOG, UInt64(1)), (CAPELET_FRAME_OUTPUT, 2), (CAPELET_FRAME_EMIT, 1), (CAPELET_FRAME_RESULT, 1),
+        ] {
             let (channel, peer) = try started()
             peer.send(Int(CAPELET_FRAME_OUTPUT), token: 1, body: [1], more: true)
             peer.send(Int(type), token: token, body: [2])
@@ -193,7 +195,8 @@ import Testing
         #expect(throws: ChannelViolation.self) { try channel.observe() }
     }
 
-    /// Another thread flips the claim word and the ring as fast as it can. Whatever comes of it, it comes soon, and nothing is out of bounds.
+    /// Another thread flips the claim word and the ring as fast as it can. Whatever comes of it, it comes soon, and nothing is out of
+    /// bounds.
     @Test(arguments: 0..<4) func everythingFlipsWhileItIsRead(seed: UInt64) throws {
         let (channel, peer) = try started()
         let stop = StopFlag()

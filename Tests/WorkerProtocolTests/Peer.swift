@@ -92,7 +92,9 @@ final class Peer: @unchecked Sendable {
         frame.value = value
         put(frame, at: written)
         body.withUnsafeBytes { body in
-            if let from = body.baseAddress { (ring + Int(written % UInt64(CAPELET_RING_SIZE)) + 24).copyMemory(from: from, byteCount: body.count) }
+            if let from = body.baseAddress {
+                (ring + Int(written % UInt64(CAPELET_RING_SIZE)) + 24).copyMemory(from: from, byteCount: body.count)
+            }
         }
         written += padded
         if publish { capelet_store64(&outbox.pointee.written, written) }

@@ -1,5 +1,5 @@
-// SHA-256 (FIPS 180-4), for naming the generations of plugins. In C because a debug build of the same in Swift takes minutes for a plugin that
-// carries its own Swift runtime.
+// SHA-256 (FIPS 180-4), for naming the generations of plugins. In C because a debug build of the same in Swift takes minutes for a plugin
+// that carries its own Swift runtime.
 #pragma once
 
 #include <stddef.h>

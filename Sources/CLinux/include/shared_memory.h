@@ -22,8 +22,8 @@ int capelet_linux_seal(int descriptor, unsigned seals);
 /// Writes all of `size` bytes at `offset` of a file. Returns 0 or an errno.
 int capelet_linux_write_all(int descriptor, const void *bytes, size_t size, int64_t offset);
 
-/// memcpy that the compiler cannot look into. After copying out of memory that somebody else writes to, an inlined copy could legally be turned
-/// into a second read of the source, which may then differ from what was checked.
+/// memcpy that the compiler cannot look into. After copying out of memory that somebody else writes to, an inlined copy could legally be
+/// turned into a second read of the source, which may then differ from what was checked.
 void capelet_linux_copy(void *to, const void *from, size_t size);
 
 /// Adds `value` to a word that others change too; returns the word as it was before. Cannot fail, however often others change it.

@@ -48,8 +48,8 @@ static int32_t start(const capelet_host *table, void **state, capelet_result *re
     host->config(host, "start.unless", &unless);
     if (unless.size > 0) {
         char path[4096];
-        snprintf(path, sizeof path, "%.*s/%.*s", (int)host->state_directory.size, (const char *)host->state_directory.data, (int)unless.size,
-                 (const char *)unless.data);
+        snprintf(path, sizeof path, "%.*s/%.*s", (int)host->state_directory.size, (const char *)host->state_directory.data,
+                 (int)unless.size, (const char *)unless.data);
         if (access(path, F_OK) == 0) return 0;
     }
     if (host->config(host, "start.mode", &mode) != 0) return 0;
@@ -107,10 +107,9 @@ static int32_t work(void *state, const capelet_event *event, capelet_result *res
     }
     if (IS(word, "close")) for (int i = 3; i < 64; i++) close(i);
     if (IS(word, "file")) {
-        FILE *file = fopen("/tmp", "w");
         char path[4096];
         snprintf(path, sizeof path, "%.*s/large", (int)host->state_directory.size, (const char *)host->state_directory.data);
-        file = fopen(path, "w");
+        FILE *file = fopen(path, "w");
         for (int i = 0; file != NULL && i < 1 << 20; i++) fputs("0123456789abcdef", file), fflush(file);
     }
     if (IS(word, "orphan")) {
