@@ -42,7 +42,7 @@ import WorkerProtocol
         kill(victim.pid, SIGKILL)
         try engine.run("its death") { !engine.deaths.isEmpty }
         let known = Double(Poller.nowNanos - killed) / 1e6
-        #expect(known < 250, "milliseconds until the death was known")
+        #expect(known < 1000, "milliseconds until the death was known")
         #expect(engine.deaths[0].verdict.kind == .external)
         #expect(engine.deaths[0].worker === victim)
         try engine.waitForReady(2)
