@@ -41,7 +41,7 @@ install:
 # The long versions of tests that are in `make test` too.
 simulate: dependencies
 	$(SWIFT) build --build-tests
-	CAPELET_SEEDS=$(SEEDS) $(SWIFT) test --skip-build --filter SimulationTests/promisesHold
+	CAPELET_SEEDS=$(SEEDS) $(SWIFT) test --skip-build --disable-xctest --filter SimulationTests/promisesHold
 
 kill-rounds: dependencies
 	CAPELET_KILL_ROUNDS=$(ROUNDS) scripts/test --filter KillTests

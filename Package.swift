@@ -23,6 +23,9 @@ let package = Package(
         .executable(name: "capelet", targets: ["capelet"]),
         .executable(name: "capelet-worker", targets: ["capelet-worker"]),
         .library(name: "CapeletSDK", targets: ["CapeletSDK"]),
+        .library(name: "CapeletJSON", targets: ["CapeletJSON"]),
+        .library(name: "documents", type: .dynamic, targets: ["Documents"]),
+        .library(name: "swift-fixture", type: .dynamic, targets: ["SwiftFixture"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
@@ -39,7 +42,7 @@ let package = Package(
         .executableTarget(
             name: "capelet",
             dependencies: [
-                "Host", "Frontend", "Routing", "Telemetry",
+                "Host", "Frontend", "Routing", "Telemetry", "ProjectTemplate", "Journal", "WorkerProtocol", "Supervisor", "CLinux",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -49,7 +52,7 @@ let package = Package(
             name: "Host",
             dependencies: [
                 "Frontend", "EventSources", "Dispatcher", "Supervisor", "Journal", "Routing", "Telemetry",
-                "WorkerProtocol", "CLinux",
+                "WorkerProtocol", "CWorkerProtocol", "CLinux",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
@@ -95,6 +98,7 @@ let package = Package(
             dependencies: [
                 "WorkerProtocol", "CWorkerProtocol", "CLinux", "Telemetry",
                 .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "GRDBSQLite", package: "GRDB.swift"),
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: swiftSettings
@@ -116,11 +120,12 @@ let package = Package(
         ),
         .target(name: "CWorkerProtocol"),
         .target(name: "CLinux"),
+        .target(name: "ProjectTemplate", swiftSettings: swiftSettings),
 
         // The worker process: keeper, template and worker, in Embedded Swift.
         .executableTarget(
             name: "capelet-worker",
-            dependencies: ["CWorkerProtocol", "CLinux", "CCapelet"],
+            dependencies: ["CWorkerProtocol", "CLibC", "CCapelet"],
             swiftSettings: embeddedSettings,
             linkerSettings: [.linkedLibrary("dl")]
         ),
@@ -129,6 +134,56 @@ let package = Package(
         .target(name: "CCapelet", path: "PluginSDK/Sources/CCapelet"),
         .target(
             name: "CapeletSDK", dependencies: ["CCapelet"], path: "PluginSDK/Sources/CapeletSDK",
+            swiftSettings: swiftSettings),
+        .target(
+            name: "CapeletJSON", dependencies: ["CapeletSDK"], path: "PluginSDK/Sources/CapeletJSON",
+            swiftSettings: swiftSettings),
+        // The C library for the worker. It defines _GNU_SOURCE, which does not go together with Swift's own Glibc module.
+        .target(name: "CLibC"),
+
+        // Shipped plugins in Swift. Those in C are built by Plugins/build.sh.
+        .systemLibrary(name: "CSQLite", path: "Plugins/documents/CSQLite", providers: [.apt(["libsqlite3-dev"])]),
+        .systemLibrary(name: "CZlib", path: "Plugins/documents/CZlib", providers: [.apt(["zlib1g-dev"])]),
+        .target(
+            name: "Documents", dependencies: ["CapeletSDK", "CSQLite", "CZlib"], path: "Plugins/documents/Sources",
+            swiftSettings: swiftSettings),
+
+        // Tests: one target for each source target; fixtures are plugins that the tests load.
+        .target(name: "SwiftFixture", dependencies: ["CapeletSDK"], path: "Tests/Fixtures/swift", swiftSettings: swiftSettings),
+        .testTarget(name: "RoutingTests", dependencies: ["Routing"], swiftSettings: swiftSettings),
+        .testTarget(name: "TelemetryTests", dependencies: ["Telemetry"], swiftSettings: swiftSettings),
+        .testTarget(
+            name: "JournalTests",
+            dependencies: [
+                "Journal", "WorkerProtocol", "CWorkerProtocol", "CLinux",
+                .product(name: "GRDB", package: "GRDB.swift"),
+            ],
+            swiftSettings: swiftSettings),
+        .testTarget(
+            name: "DispatcherTests", dependencies: ["Dispatcher", "Journal", "WorkerProtocol", "CWorkerProtocol", "Routing"],
+            swiftSettings: swiftSettings),
+        // No test target depends on capelet-worker itself: its embedded runtime would be linked into the test binary.
+        .testTarget(name: "WorkerTests", dependencies: ["CWorkerProtocol", "CLinux"], swiftSettings: swiftSettings),
+        .testTarget(
+            name: "WorkerProtocolTests", dependencies: ["WorkerProtocol", "CWorkerProtocol", "CLinux"], swiftSettings: swiftSettings),
+        .testTarget(
+            name: "SupervisorTests",
+            dependencies: [
+                "Supervisor", "WorkerProtocol", "CWorkerProtocol", "CLinux", "Routing",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: swiftSettings),
+        .testTarget(
+            name: "EventSourcesTests",
+            dependencies: [
+                "EventSources", "Journal", "Routing", "WorkerProtocol", "CWorkerProtocol", "CLinux",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: swiftSettings),
+        .testTarget(name: "PluginTests", dependencies: ["CCapelet"], exclude: ["C"], swiftSettings: swiftSettings),
+        .testTarget(
+            name: "SDKTests",
+            dependencies: ["CCapelet", "CapeletSDK", "CapeletJSON", "Documents", "CSQLite", "ProjectTemplate"],
             swiftSettings: swiftSettings),
     ]
 )

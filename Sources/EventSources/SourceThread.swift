@@ -26,13 +26,15 @@ final class SourceThread: Sendable {
         pthread_sigmask(SIG_SETMASK, &all, &before)
         defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
         var thread = pthread_t()
-        let error = pthread_create(&thread, nil, { argument in
-            guard let argument else { return nil }
-            let start = Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
-            capelet_linux_name_this_thread(start.name)
-            start.body()
-            return nil
-        }, start.toOpaque())
+        let error = pthread_create(
+            &thread, nil,
+            { argument in
+                guard let argument else { return nil }
+                let start = Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
+                capelet_linux_name_this_thread(start.name)
+                start.body()
+                return nil
+            }, start.toOpaque())
         guard error == 0 else {
             start.release()
             return nil

@@ -70,3 +70,14 @@ public struct RecordView: @unchecked Sendable {
         }
     }
 }
+
+extension RecordView {
+    /// The value of the pair with this name in an encoded and checked section; nil when it is not there.
+    public static func find(_ name: UnsafeRawBufferPointer, in section: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer? {
+        var found: UnsafeRawBufferPointer?
+        forEachPair(section) { key, value in
+            if found == nil, key.count == name.count, key.elementsEqual(name) { found = value }
+        }
+        return found
+    }
+}

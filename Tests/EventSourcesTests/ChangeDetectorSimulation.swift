@@ -255,8 +255,12 @@ struct DetectorWorld {
             let path = announcement.path
             events += 1
             let known = durable[path]
-            if (announcement.kind == .created) != (known == nil) { violations.append("\(announcement.kind) of a file known: \(known != nil)") }
-            if (announcement.kind == .deleted) != (announcement.state == nil) { violations.append("\(announcement.kind) with the wrong state") }
+            if (announcement.kind == .created) != (known == nil) {
+                violations.append("\(announcement.kind) of a file known: \(known != nil)")
+            }
+            if (announcement.kind == .deleted) != (announcement.state == nil) {
+                violations.append("\(announcement.kind) with the wrong state")
+            }
             if let known, known == announcement.state { violations.append("the same state twice") }
             if let from = announcement.from {
                 moves += 1

@@ -1,5 +1,5 @@
 import CWorkerProtocol
-import Foundation
+import Dispatch
 import Journal
 import Synchronization
 import WorkerProtocol
@@ -29,6 +29,7 @@ final class DurableStore: Sendable {
     let state = Mutex(State())
 
     var events: [Event] { state.withLock { $0.events } }
+    var appends: Int { state.withLock { $0.appends } }
     var violations: [String] { state.withLock { $0.violations } }
 
     /// Applies one append, as one transaction.
@@ -36,7 +37,7 @@ final class DurableStore: Sendable {
         state.withLock { state in
             let first = UInt64(state.events.count)
             state.appends += 1
-            var known = state.rows.filter { $0.key.first != 0 }.mapValues { _ in true }
+            var known: [[UInt8]: Bool] = [:]
             for index in 0..<request.records.count {
                 let view = request.records.view(index)
                 var headers: [String: String] = [:]
@@ -44,9 +45,9 @@ final class DurableStore: Sendable {
                 let event = Event(
                     offset: first + UInt64(index), subject: view.subjectText, type: view.typeText, payload: Array(view.payloadSection),
                     headers: headers, timeMicros: view.header.pointee.time_micros)
-                let isKnown = known[event.payload] ?? false
+                let isKnown = known[event.payload] ?? (state.rows[event.payload] != nil)
                 if (event.type == "created") == isKnown { state.violations.append("\(event.type) of \(event.subject), known: \(isKnown)") }
-                known[event.payload] = event.type == "deleted" ? nil : true
+                known[event.payload] = event.type != "deleted"
                 state.events.append(event)
             }
             for change in request.sourceChanges {
@@ -81,6 +82,7 @@ final class ScriptedJournal: SourceJournal {
         var held: [AppendRequest] = []
         var isCut = false
         var refusals = 0
+        var gate: Gate?
     }
 
     let store: DurableStore
@@ -92,6 +94,9 @@ final class ScriptedJournal: SourceJournal {
     var held: Int { script.withLock { $0.held.count } }
 
     func behave(_ behaviour: Behaviour) { script.withLock { $0.behaviour = behaviour } }
+
+    /// Catches the thread of the next append.
+    func blockNextAppend(until gate: Gate) { script.withLock { $0.gate = gate } }
 
     /// Commits what is held, and what comes from now on.
     func release() {
@@ -122,6 +127,11 @@ final class ScriptedJournal: SourceJournal {
     }
 
     func append(_ request: AppendRequest) {
+        let gate = script.withLock { script in
+            defer { script.gate = nil }
+            return script.gate
+        }
+        gate?.pass()
         let (behaviour, isCut) = script.withLock { script in
             if !script.isCut, case .hold = script.behaviour { script.held.append(request) }
             if case .fail = script.behaviour { script.refusals += 1 }
@@ -147,4 +157,20 @@ final class ScriptedJournal: SourceJournal {
 
     var subjectHash: SubjectHash { SubjectHash(key0: 1, key1: 2) }
     func end(of stream: StreamID) -> UInt64 { UInt64(store.events.count) }
+}
+
+/// Holds whoever passes until it is opened.
+final class Gate: Sendable {
+    private let opened = DispatchSemaphore(value: 0)
+
+    private let state = Mutex(false)
+    /// Whether somebody waits, or has waited.
+    var isEntered: Bool { state.withLock { $0 } }
+
+    func pass() {
+        state.withLock { $0 = true }
+        opened.wait()
+    }
+
+    func open() { opened.signal() }
 }

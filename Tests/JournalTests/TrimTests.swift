@@ -135,4 +135,63 @@ import WorkerProtocol
         try await fill(fixture, stream, groups: 4)
         #expect(fixture.journal.end(of: stream) == 120)
     }
+
+    @Test("Readers see every event in order while others append and what is done is trimmed", arguments: JournalKind.allCases)
+    func readersAndTrimming(_ kind: JournalKind) async throws {
+        let fixture = try Fixture(kind, cacheBytesMax: 50_000)
+        let journal = fixture.journal
+        let clock = fixture.clock
+        let stream = try journal.stream(.domain, named: "orders")
+        var settings = StreamSettings()
+        settings.retentionSeconds = 0
+        journal.configure(stream, settings)
+        let route = try journal.route(lambda: "l", domain: "orders", stream: stream, start: .beginning)
+        journal.setLive([route.id])
+        let total: UInt64 = 20_000
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for writer in 0..<4 {
+                group.addTask {
+                    for number in 0..<100 {
+                        let first = number * 50
+                        _ = try await journal.append(stream, numbered(first..<first + 50, subject: "w\(writer)"))
+                    }
+                }
+            }
+            group.addTask {
+                var position: UInt64 = 0
+                var last = [String: Int]()
+                while position < total {
+                    if journal.end(of: stream) == position {
+                        await Task.yield()
+                        continue
+                    }
+                    let batch = try #require(
+                        try journal.cached(stream, at: position) ?? journal.read(stream, from: position, maximumBytes: 1).first)
+                    try #require(batch.base <= position && position < batch.end)
+                    for index in Int(position - batch.base)..<batch.count {
+                        let view = batch.records.view(index)
+                        let number = Int(String(decoding: view.payloadSection, as: UTF8.self).dropFirst()) ?? -1
+                        try #require(number == last[view.subjectText, default: -1] + 1)
+                        last[view.subjectText] = number
+                    }
+                    position = batch.end
+                    let watermark = position
+                    clock.advance(seconds: 1)
+                    try await journal.commit { $0.progress = [RouteProgress(route: route.id, watermark: watermark, ranges: [])] }
+                }
+            }
+            group.addTask {
+                // Somebody who always wants the oldest there is.
+                while journal.end(of: stream) < total {
+                    let batches = try journal.read(stream, from: 0, maximumBytes: 10_000)
+                    for (one, next) in zip(batches, batches.dropFirst()) { try #require(one.end == next.base) }
+                    await Task.yield()
+                }
+            }
+            try await group.waitForAll()
+        }
+        clock.advance(seconds: 1)
+        try await done(fixture, route, total)
+        #expect(try await eventually { journal.start(of: stream) == total })
+    }
 }

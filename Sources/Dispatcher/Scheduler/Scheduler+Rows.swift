@@ -161,3 +161,35 @@ extension Scheduler {
         }
     }
 }
+
+extension Scheduler {
+    /// Drops the parked event at the head of a subject's rows, if nothing of the subject runs: it ends as dropped, and the subject goes on.
+    ///
+    /// - Returns: false when the subject is not parked any more.
+    public mutating func dropParked(lambda: String, hash: UInt64, row: DeferredRow) -> Bool {
+        for index in routes.indices where routes[index].lambda == lambda && routes[index].isActive && routes[index].id == row.route {
+            let lane = routes[index].lanes.find(hash)
+            guard lane >= 0, lanes[Int(lane)].isParked, lanes[Int(lane)].count == 0, !lanes[Int(lane)].isLoading else { continue }
+            skipDependents(route: Int32(index), view: row.records.view(Int(row.done)))
+            if row.done + 1 >= UInt32(row.records.count) {
+                commit.deferred.append(.remove(id: row.id))
+                lanes[Int(lane)].rowsUnloaded -= 1
+                routes[index].deferredBytes = max(0, routes[index].deferredBytes - row.records.size)
+            } else {
+                commit.deferred.append(
+                    .update(id: row.id, done: row.done + 1, state: .deferred, dueMillis: wallMillis, history: FailureHistory()))
+            }
+            routes[index].counts.dropped += 1
+            hasEffects = true
+            lanes[Int(lane)].isParked = false
+            lanes[Int(lane)].dueMicros = now
+            if lanes[Int(lane)].rowsUnloaded > 0 {
+                schedule(lane)
+            } else {
+                settle(lane)
+            }
+            return true
+        }
+        return false
+    }
+}

@@ -41,7 +41,8 @@ struct AnnouncementEncoding: Sendable {
                 type.withUTF8 { type in
                     announcement.path.withUnsafeBytes { payload in
                         buffer.append(
-                            domain: stream.rawValue, subjectHash: subjectHash(subject), subject: subject, type: UnsafeRawBufferPointer(type),
+                            domain: stream.rawValue, subjectHash: subjectHash(subject), subject: subject,
+                            type: UnsafeRawBufferPointer(type),
                             id: UnsafeRawBufferPointer(start: nil, count: 0), headers: headers, payload: payload,
                             timeMicros: Self.micros(time), acceptedMicros: Self.micros(wall))
                     }
@@ -74,7 +75,9 @@ enum CatalogRow {
     static func encode(_ state: FileState, offset: UInt64) -> [UInt8] {
         var row: [UInt8] = [1]
         row.reserveCapacity(41)
-        for field in [UInt64(bitPattern: state.size), UInt64(bitPattern: state.modified), UInt64(bitPattern: state.changed), state.inode, offset] {
+        for field in [
+            UInt64(bitPattern: state.size), UInt64(bitPattern: state.modified), UInt64(bitPattern: state.changed), state.inode, offset,
+        ] {
             withUnsafeBytes(of: field.littleEndian) { row.append(contentsOf: $0) }
         }
         return row

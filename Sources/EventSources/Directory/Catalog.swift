@@ -49,6 +49,9 @@ struct Catalog {
 
     // MARK: Reading
 
+    /// Memory in use, without what the allocator adds.
+    var bytes: Int { nodes.count * MemoryLayout<Node>.stride + names.count + byName.bytes + byInode.bytes }
+
     /// The file at `path`.
     func find(_ path: RelativePath) -> NodeID? {
         path.withUnsafeBufferPointer { path in

@@ -75,8 +75,10 @@ struct ChangeDetector {
         var isClosed = false
         /// A ping has told of writing or closing since it was last looked at.
         var isTold = false
-        var stage = Stage.looking
+        var stage = Stage.idle
         var due: Int64 = 0
+        /// Number of its place in the queue of looks; earlier places do not count any more.
+        var place: UInt64 = 0
         /// What the catalog will say when its batch succeeds.
         var inFlight: Observation?
         /// Where it moved from: by inotify's word; and as it will be announced.
@@ -170,7 +172,8 @@ struct ChangeDetector {
             guard var entry = active[timer.path], entry.stage == .waiting, entry.due == timer.time else { continue }
             // Written to since the timer was set: then it is not quiet yet.
             if entry.observed != .absent, !entry.isClosed, let last = entry.lastWrite, entry.inFlight == nil,
-                min(last + settings.quiet, entry.dirtySince + settings.patience) > now {
+                min(last + settings.quiet, entry.dirtySince + settings.patience) > now
+            {
                 wait(timer.path, &entry, until: quietAt(entry, now: now), keepingEarlier: false)
             } else {
                 look(timer.path, &entry)
@@ -178,8 +181,8 @@ struct ChangeDetector {
             active[timer.path] = entry
         }
         var result: [RelativePath] = []
-        while result.count < limit, let path = looks.popFirst() {
-            if active[path]?.stage == .looking { result.append(path) }
+        while result.count < limit, let (path, place) = looks.popFirst() {
+            if let entry = active[path], entry.stage == .looking, entry.place == place { result.append(path) }
         }
         return result
     }
@@ -262,7 +265,7 @@ struct ChangeDetector {
         guard batches.count < (failures > 0 ? 1 : isFull ? settings.batchesMax : 2) else { return nil }
         var batch = AnnouncementBatch(id: nextBatch, announcements: [])
         var bytes = 0
-        while batch.announcements.count < settings.batchEvents, bytes < settings.batchBytes, let path = ready.popFirst() {
+        while batch.announcements.count < settings.batchEvents, bytes < settings.batchBytes, let (path, _) = ready.popFirst() {
             guard var entry = active[path], entry.stage == .ready, let observed = entry.observed else { continue }
             let base = catalog.observation(path)
             let from = entry.movedFrom
@@ -350,9 +353,7 @@ struct ChangeDetector {
             hasOverflowed = true
             return nil
         }
-        var entry = Active(dirtySince: now, seen: scan)
-        entry.stage = .idle
-        return entry
+        return Active(dirtySince: now, seen: scan)
     }
 
     /// What to do with an active path, now that something was seen of it.
@@ -445,7 +446,7 @@ struct ChangeDetector {
 
     private func isGone(_ path: RelativePath) -> Bool {
         guard let entry = active[path] else { return false }
-        return entry.observed == .absent && entry.inFlight == nil && (entry.stage == .waiting || entry.stage == .ready)
+        return entry.observed == .absent && entry.inFlight == nil && entry.stage != .paired
     }
 
     /// Has the other end of a possible move looked at; false when there is no sense in it.
@@ -481,7 +482,7 @@ struct ChangeDetector {
     }
 
     private mutating func look(_ path: RelativePath, _ entry: inout Active) {
-        if entry.stage != .looking { looks.append(path) }
+        if entry.stage != .looking { entry.place = looks.append(path) }
         entry.stage = .looking
     }
 

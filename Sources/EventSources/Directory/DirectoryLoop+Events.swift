@@ -26,7 +26,9 @@ extension DirectoryLoop {
         }
         guard heldUntil == nil, event.path.count <= SubjectEncoding.pathBytesMax else { return }
         if event.isDirectory {
-            if event.has(IN_CREATE, IN_MOVED_TO, IN_MOVED_FROM, IN_DELETE) || (event.has(IN_ATTRIB) && unreadable.contains(event.path)) {
+            if event.has(IN_MOVED_FROM) {
+                movedDirectories.append((event.path, Moment.nanos(CLOCK_MONOTONIC) + detector.settings.moveWindow))
+            } else if event.has(IN_CREATE, IN_MOVED_TO, IN_DELETE) || (event.has(IN_ATTRIB) && unreadable.contains(event.path)) {
                 wantScan(event.path)
             }
             return
@@ -45,6 +47,6 @@ extension DirectoryLoop {
 
     /// Has a directory scanned as soon as possible; an empty path: everything.
     func wantScan(_ path: RelativePath) {
-        if path.isEmpty { wholeScanAt = .min } else if wantedScans.last != path { wantedScans.append(path) }
+        if path.isEmpty { wholeScanAt = .min } else { wantedScans.insert(path) }
     }
 }

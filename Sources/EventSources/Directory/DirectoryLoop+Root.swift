@@ -7,12 +7,15 @@ extension DirectoryLoop {
     func rootOpened() {
         abandonScans()
         unreadable = []
-        wantedScans = []
+        wantedScans = WantedScans()
+        movedDirectories = []
         isRootSuspect = false
         watches.open()
         // An unmounted file system leaves an empty directory behind. That is no reason to announce all of it as deleted.
         if detector.catalog.count > 0, let savedRoot, savedRoot.path == tree.path, savedRoot != tree.identity, isRootEmpty() {
-            hold("it is empty and not the directory it was before: is a file system not mounted? As soon as there is anything in it, it is taken as it is")
+            hold(
+                "it is empty and not the directory it was before: is a file system not mounted? "
+                    + "As soon as there is anything in it, it is taken as it is")
             return
         }
         if heldUntil != nil { log.notice("the directory is there again; it is scanned", metadata: ["path": "\(rootText)"]) }
@@ -30,14 +33,26 @@ extension DirectoryLoop {
 
     func reopenRoot() {
         let error = tree.open()
-        if error == 0 { rootOpened() } else { hold("it cannot be opened: \(String(cString: strerror(error)))") }
+        guard error == 0 else {
+            hold("it cannot be opened: \(String(cString: strerror(error)))")
+            return
+        }
+        let descriptor = tree.openDirectory([])
+        guard descriptor >= 0 else {
+            hold("it cannot be read: \(String(cString: strerror(-descriptor)))")
+            return
+        }
+        close(descriptor)
+        rootOpened()
     }
 
     /// Leaves everything as it is until the root is there again.
     func hold(_ reason: String) {
         abandonScans()
         if status.detail != reason {
-            log.error("the directory is not watched, and nothing in it is taken as deleted", metadata: ["path": "\(rootText)", "reason": "\(reason)"])
+            log.error(
+                "the directory is not watched, and nothing in it is taken as deleted",
+                metadata: ["path": "\(rootText)", "reason": "\(reason)"])
         }
         status.state = .held
         status.detail = reason

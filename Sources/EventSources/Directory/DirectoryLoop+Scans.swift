@@ -3,7 +3,7 @@ internal import Glibc
 internal import Logging
 internal import Routing
 
-/// Scans under way, innermost last.
+/// Scans under way: that of everything, and above it that of one directory.
 struct ScanStack: ~Copyable {
     private var innermost: ScanLink?
 
@@ -27,7 +27,34 @@ struct ScanStack: ~Copyable {
     }
 }
 
-/// One of them.
+/// Directories that have to be scanned.
+struct WantedScans {
+    private var order: [RelativePath] = []
+    private var all: Set<RelativePath> = []
+
+    var isEmpty: Bool { order.isEmpty }
+
+    mutating func insert(_ path: RelativePath) {
+        if all.insert(path).inserted { order.append(path) }
+    }
+
+    /// The last one that does not lie in another one.
+    mutating func popNotCovered() -> RelativePath? {
+        while let path = order.popLast() {
+            all.remove(path)
+            var above = path
+            var isCovered = false
+            while !all.isEmpty, !isCovered, let slash = above.lastIndex(of: UInt8(ascii: "/")) {
+                above.removeSubrange(slash...)
+                isCovered = all.contains(above)
+            }
+            if !isCovered { return path }
+        }
+        return nil
+    }
+}
+
+/// One of the scans of a `ScanStack`.
 final class ScanLink {
     var scan: DirectoryScan
     let below: ScanLink?
@@ -49,15 +76,22 @@ extension DirectoryLoop {
             checkRoot()
             guard heldUntil == nil else { return }
             // It sees whatever was to be scanned anyway.
-            wantedScans = []
+            wantedScans = WantedScans()
+            movedDirectories = []
             wholeScanAt = .max
             unreadable = []
             watches.beginScan()
             scans.push(DirectoryScan(path: [], number: detector.beginScan(), began: now))
         }
+        if wantedScans.isEmpty, scans.top.map({ $0.scan.path.isEmpty }) ?? true {
+            while let moved = movedDirectories.first, moved.at <= now {
+                wantedScans.insert(moved.path)
+                movedDirectories.removeFirst()
+            }
+        }
         var budget = Self.entriesPerTurn
         while budget > 0, !detector.isCrowded {
-            if let path = nextWantedScan() { scans.push(DirectoryScan(path: path, number: detector.beginScan(), began: now)) }
+            beginWantedScan()
             guard let link = scans.top else { return }
             budget -= 1
             if link.scan.unseen == nil { walk(link) } else { sweep(link) }
@@ -67,17 +101,13 @@ extension DirectoryLoop {
 
     func abandonScans() { scans.removeAll() }
 
-    /// A directory that has to be scanned and does not lie in another one that has.
-    private func nextWantedScan() -> RelativePath? {
-        guard let path = wantedScans.popLast() else { return nil }
-        if wantedScans.isEmpty { return path }
-        let all = wantedScans.count > 16 ? Set(wantedScans) : []
-        var above = path
-        while let slash = above.lastIndex(of: UInt8(ascii: "/")) {
-            above.removeSubrange(slash...)
-            if all.isEmpty ? wantedScans.contains(above) : all.contains(above) { return nil }
+    /// Begins the scan of a directory that was asked for, one at a time. The last one first: of a directory that moved that is the new place, whose
+    /// files then find their old places before those are taken as gone.
+    private func beginWantedScan() {
+        while !wantedScans.isEmpty, scans.top.map({ $0.scan.path.isEmpty }) ?? true {
+            guard let path = wantedScans.popNotCovered() else { return }
+            scans.push(DirectoryScan(path: path, number: detector.beginScan(), began: Moment.nanos(CLOCK_MONOTONIC)))
         }
-        return path
     }
 
     private func walk(_ link: ScanLink) {
@@ -98,8 +128,11 @@ extension DirectoryLoop {
                     metadata: ["path": "\(rootText)/\(SubjectEncoding.text(path))", "reason": "\(String(cString: strerror(error)))"])
             }
         case .tooLong(let path):
+            tooLong += 1
+            guard tooLong <= 10 else { return }
             log.warning(
-                "a path over \(SubjectEncoding.pathBytesMax) bytes is not announced", metadata: ["begins": "\(SubjectEncoding.text(path.prefix(100)))"])
+                "a path over \(SubjectEncoding.pathBytesMax) bytes is not announced",
+                metadata: ["begins": "\(SubjectEncoding.text(path.prefix(100)))"])
         case .other: break
         case .end:
             let now = Moment.nanos(CLOCK_MONOTONIC)
@@ -145,7 +178,9 @@ extension DirectoryLoop {
             interval = min(refresh, max(5_000_000_000, 10 * lastScanNanos))
             status.state = .polling
             status.detail = shortageReason(link.scan.directories)
-            if loggedShortage != watches.shortage { log.warning("directories are polled", metadata: ["path": "\(rootText)", "reason": "\(status.detail)"]) }
+            if loggedShortage != watches.shortage {
+                log.warning("directories are polled", metadata: ["path": "\(rootText)", "reason": "\(status.detail)"])
+            }
         }
         loggedShortage = watches.shortage
         // Asked for again meanwhile: as soon as possible.

@@ -26,7 +26,7 @@ final class DirectoryLoop {
     var log: Logger
 
     var tree: DirectoryTree
-    var watches = DirectoryWatches()
+    var watches: DirectoryWatches
     var detector: ChangeDetector
     var status = SourceStatus()
 
@@ -36,10 +36,15 @@ final class DirectoryLoop {
     /// When to look for the root again; nil: it is there.
     var heldUntil: Int64?
     var isRootSuspect = false
+    /// The kernel keeps silent on a root that is removed as long as it is open here.
+    static let rootCheckNanos: Int64 = 2_000_000_000
+    var rootCheckAt: Int64 = .min
 
     /// Scans under way: the last one runs, the one of everything is the first.
     var scans = ScanStack()
-    var wantedScans: [RelativePath] = []
+    var wantedScans = WantedScans()
+    /// Directories that were moved away, and when they are scanned: after the place they were moved to, if that is below the root.
+    var movedDirectories: [(path: RelativePath, at: Int64)] = []
     /// When everything is scanned next.
     var wholeScanAt: Int64 = .min
     var lastScanEnded: Int64 = .min
@@ -50,10 +55,13 @@ final class DirectoryLoop {
     var movedFrom: [UInt32: RelativePath] = [:]
     var loggedShortage: Int32 = 0
     var failureLoggedAt: Int64?
+    /// Paths that were too long; the first ones are logged.
+    var tooLong = 0
 
     init(
         settings: DirectorySourceSettings, source: String, tree: consuming DirectoryTree, encoding: AnnouncementEncoding,
-        detector: ChangeDetector, savedRoot: RootIdentity?, journal: any SourceJournal, mailbox: DirectoryMailbox, log: Logger
+        detector: ChangeDetector, savedRoot: RootIdentity?, journal: any SourceJournal, mailbox: DirectoryMailbox, log: Logger,
+        watchesMax: Int = .max
     ) {
         self.settings = settings
         self.source = source
@@ -65,6 +73,7 @@ final class DirectoryLoop {
         self.tree = tree
         self.detector = detector
         self.savedRoot = savedRoot
+        watches = DirectoryWatches(limit: watchesMax)
         status.state = .scanning
         status.files = detector.catalog.count
     }
@@ -86,12 +95,14 @@ final class DirectoryLoop {
         }
         settle(mail.outcomes)
         if mail.wantsScan || detector.takeOverflow() { wholeScanAt = .min }
-        if isRootSuspect, heldUntil == nil {
+        let now = Moment.nanos(CLOCK_MONOTONIC)
+        if heldUntil == nil, isRootSuspect || now >= rootCheckAt {
             isRootSuspect = false
+            rootCheckAt = now + Self.rootCheckNanos
             checkRoot()
         }
         if let until = heldUntil {
-            if Moment.nanos(CLOCK_MONOTONIC) >= until { reopenRoot() }
+            if now >= until { reopenRoot() }
         } else {
             for path in mail.pings { pinged(path) }
             runLooks()
@@ -105,13 +116,14 @@ final class DirectoryLoop {
 
     private func wait(hasMoreEvents: Bool) {
         let now = Moment.nanos(CLOCK_MONOTONIC)
-        var wake = now + 1_000_000_000
+        var wake = rootCheckAt
         if let heldUntil {
-            wake = min(wake, heldUntil)
-        } else if hasMoreEvents || (scans.isRunning && !detector.isCrowded) {
+            wake = heldUntil
+        } else if hasMoreEvents || ((scans.isRunning || !wantedScans.isEmpty) && !detector.isCrowded) {
             wake = now
         } else {
             if !scans.isRunning { wake = min(wake, max(wholeScanAt, earliestScan)) }
+            if let moved = movedDirectories.first { wake = min(wake, moved.at) }
             if let due = detector.nextWake(now: now) { wake = min(wake, due) }
         }
         var descriptors = [
@@ -129,7 +141,9 @@ final class DirectoryLoop {
         while detector.batchesUnderWay > 0 {
             let left = end - Moment.nanos(CLOCK_MONOTONIC)
             if left <= 0 {
-                log.warning("the journal has not answered; what is under way is found again at the next start", metadata: ["batches": "\(detector.batchesUnderWay)"])
+                log.warning(
+                    "the journal has not answered; what is under way is found again at the next start",
+                    metadata: ["batches": "\(detector.batchesUnderWay)"])
                 break
             }
             var descriptor = pollfd(fd: mailbox.descriptor, events: Int16(POLLIN), revents: 0)
@@ -217,7 +231,8 @@ final class DirectoryLoop {
             status.lastError = error.message
             if now - (failureLoggedAt ?? .min / 2) > 60_000_000_000 {
                 failureLoggedAt = now
-                log.warning("the journal did not take events; nothing is lost, they are tried again", metadata: ["error": "\(error.message)"])
+                log.warning(
+                    "the journal did not take events; nothing is lost, they are tried again", metadata: ["error": "\(error.message)"])
             }
         }
     }

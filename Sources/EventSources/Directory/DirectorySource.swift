@@ -21,6 +21,7 @@ public final class DirectorySource: EventSource {
     private let log: Logger
     private let source: String
     private let detection: ChangeDetector.Settings
+    private let watchesMax: Int
     private let running = Mutex<Running?>(nil)
 
     private struct Running: Sendable {
@@ -47,11 +48,12 @@ public final class DirectorySource: EventSource {
     /// For tests: with other times and limits.
     init(
         settings: DirectorySourceSettings, domain: String, stream: StreamID, journal: any SourceJournal, logger: Logger,
-        detection: ChangeDetector.Settings
+        detection: ChangeDetector.Settings, watchesMax: Int = .max
     ) {
         self.settings = settings
         self.stream = stream
         self.journal = journal
+        self.watchesMax = watchesMax
         source = "directory:\(domain)"
         var log = logger
         log[metadataKey: "domain"] = "\(domain)"
@@ -77,7 +79,8 @@ public final class DirectorySource: EventSource {
         let loop = DirectoryLoop(
             settings: settings, source: source, tree: tree,
             encoding: AnnouncementEncoding(stream: stream, subjectHash: journal.subjectHash, root: path),
-            detector: ChangeDetector(settings: detection, catalog: catalog), savedRoot: root, journal: journal, mailbox: mailbox, log: log)
+            detector: ChangeDetector(settings: detection, catalog: catalog), savedRoot: root, journal: journal, mailbox: mailbox, log: log,
+            watchesMax: watchesMax)
         mailbox.status = loop.status
         guard let thread = SourceThread(name: "capelet-source", { loop.run() }) else {
             throw SourceError(.system, "no thread could be started for watching \(settings.path): raise the limit of processes (ulimit -u)")
@@ -114,7 +117,8 @@ public final class DirectorySource: EventSource {
         return SourceError(
             isMissing ? .missing : .unreadable,
             "cannot \(what) the directory \(path) of source.directory: \(String(cString: strerror(error))). "
-                + (isMissing ? "Make it, or correct the path in the configuration" : "Give the host's user the right to read and to search it"))
+                + (isMissing
+                    ? "Make it, or correct the path in the configuration" : "Give the host's user the right to read and to search it"))
     }
 
     private func readCatalog() throws(SourceError) -> (Catalog, RootIdentity?) {

@@ -30,10 +30,12 @@ struct DirectoryWatches: ~Copyable {
     private(set) var descriptor: Int32 = -1
     /// Why directories are not watched: errno of the last refusal since the last whole scan; 0: all are.
     private(set) var shortage: Int32 = 0
+    private let limit: Int
     private var byNumber: [Int32: Watch] = [:]
     private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 8)
 
-    init() {}
+    /// - Parameter limit: watches beyond are refused as the kernel would; for tests, since the kernel's limit is everybody's.
+    init(limit: Int = .max) { self.limit = limit }
 
     deinit {
         if descriptor >= 0 { close(descriptor) }
@@ -53,7 +55,11 @@ struct DirectoryWatches: ~Copyable {
     /// Watches an open directory.
     mutating func watch(_ directory: Int32, path: RelativePath, scan: UInt32) {
         guard descriptor >= 0 else { return }
-        let number = capelet_linux_inotify_watch(descriptor, directory)
+        var number = capelet_linux_inotify_watch(descriptor, directory)
+        if number >= 0, byNumber.count >= limit, byNumber[number] == nil {
+            inotify_rm_watch(descriptor, number)
+            number = -ENOSPC
+        }
         if number >= 0 {
             byNumber[number] = Watch(path: path, scan: scan)
         } else if number != -ENOENT && number != -ENOTDIR {

@@ -13,6 +13,9 @@ struct NodeTable {
 
     init() { slots = Array(repeating: Slot(hash: 0, node: Self.none), count: 64) }
 
+    /// Memory in use.
+    var bytes: Int { slots.count * MemoryLayout<Slot>.stride }
+
     private var mask: Int { slots.count - 1 }
 
     /// The first node with this hash that `isWanted`.

@@ -36,28 +36,32 @@ struct TimerHeap {
     }
 }
 
-/// A queue of paths: what is taken out is dropped in large pieces, so that both ends cost the same.
+/// A queue of paths with numbered places. What is taken out is dropped in large pieces, so that both ends cost the same.
 struct PathQueue {
     private var paths: [RelativePath] = []
     private var head = 0
+    /// Place of the first path in `paths`.
+    private var base: UInt64 = 0
 
     var isEmpty: Bool { head == paths.count }
     var count: Int { paths.count - head }
 
-    mutating func append(_ path: RelativePath) { paths.append(path) }
+    /// Returns the path's place.
+    @discardableResult
+    mutating func append(_ path: RelativePath) -> UInt64 {
+        paths.append(path)
+        return base + UInt64(paths.count - 1)
+    }
 
-    mutating func popFirst() -> RelativePath? {
+    mutating func popFirst() -> (path: RelativePath, place: UInt64)? {
         guard head < paths.count else { return nil }
-        defer {
-            head += 1
-            if head == paths.count {
-                paths.removeAll(keepingCapacity: paths.capacity <= 4096)
-                head = 0
-            } else if head > 4096, head > paths.count / 2 {
-                paths.removeFirst(head)
-                head = 0
-            }
+        let first = (paths[head], base + UInt64(head))
+        head += 1
+        if head == paths.count || (head > 4096 && head > paths.count / 2) {
+            paths.removeFirst(head)
+            base += UInt64(head)
+            head = 0
         }
-        return paths[head]
+        return first
     }
 }

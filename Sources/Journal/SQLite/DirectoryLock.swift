@@ -13,7 +13,7 @@ struct DirectoryLock: ~Copyable {
         let path = directory + "/lock"
         let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw JournalError(.failed, "\(path) cannot be opened: \(String(cString: strerror(errno)))") }
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+        guard Self.lock(descriptor) else {
             var text = [UInt8](repeating: 0, count: 32)
             let count = max(0, pread(descriptor, &text, 31, 0))
             let holder = String(decoding: text[0..<count].prefix { $0 >= 0x30 && $0 <= 0x39 }, as: UTF8.self)
@@ -29,5 +29,19 @@ struct DirectoryLock: ~Copyable {
         self.descriptor = descriptor
     }
 
-    deinit { close(descriptor) }
+    /// Tries for a fifth of a second: a host that was killed while it started a process leaves the lock to that process until it runs another
+    /// program, which closes it.
+    private static func lock(_ descriptor: Int32) -> Bool {
+        for _ in 0..<20 {
+            if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { return true }
+            usleep(10_000)
+        }
+        return false
+    }
+
+    deinit {
+        // Not only by closing, for the same reason.
+        flock(descriptor, LOCK_UN)
+        close(descriptor)
+    }
 }

@@ -250,7 +250,7 @@ public final class SQLiteJournal: Journal, Sendable {
         guard access(target, F_OK) != 0 else {
             throw JournalError(.failed, "\(target) exists; a backup is not written over it")
         }
-        // On a reader, so that writing goes on; compact, because VACUUM leaves out what was freed.
+        // On a reader, so that writing goes on (the write-ahead log grows meanwhile); compact, because VACUUM leaves out what was freed.
         try Self.mapped("backup to \(target)") {
             try pool.unsafeRead { db in
                 guard let connection = db.sqliteConnection else { throw JournalError(.closed, "the journal is closed") }

@@ -25,6 +25,7 @@ final class SQLiteStorage: JournalStorage {
     private var removedUnsynced: [UInt64] = []
     /// Frames in the write-ahead log after the last commit. On the heap, because SQLite's hook writes it.
     private let walFrames = UnsafeMutablePointer<Int32>.allocate(capacity: 1)
+    private var nextRestart = ContinuousClock.now
     private var knownRoom: (bytes: UInt64, until: ContinuousClock.Instant)?
     private var writtenSince: UInt64 = 0
     /// Whether an I/O error left it open what is on disk; then a checkpoint has to succeed first.
@@ -105,29 +106,37 @@ final class SQLiteStorage: JournalStorage {
     /// syncs it. Nothing is acknowledged before that has succeeded.
     private func recover() throws(JournalError) {
         try setFull(true)
-        var frames: Int32 = 0
-        var done: Int32 = 0
-        let code = sqlite3_wal_checkpoint_v2(connection, nil, SQLITE_CHECKPOINT_RESTART, &frames, &done)
+        let code = checkpoint(SQLITE_CHECKPOINT_RESTART, waitMillis: 1000)
         guard code == SQLITE_OK else { throw JournalError(sqlite: code, on: connection, doing: "writing the log back after an error") }
         isDoubtful = false
         walFrames.pointee = 0
     }
 
     /// Writes the log back into the file when it has grown enough. Failing is not an error here: the next commit tells.
+    ///
+    /// A reader that stays long (a backup, somebody's sqlite3 shell) keeps the log from beginning anew; then it grows. Now and then the writer waits
+    /// a moment for a gap between readers, but never for one of them.
     func checkpointIfDue() {
         let frames = walFrames.pointee
         guard frames >= Self.checkpointFrames else { return }
-        let mode = frames >= Self.checkpointFramesMax ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE
-        var left: Int32 = 0
-        var done: Int32 = 0
-        let code = sqlite3_wal_checkpoint_v2(connection, nil, mode, &left, &done)
+        let time = ContinuousClock.now
+        let waits = frames >= Self.checkpointFramesMax && time >= nextRestart
+        if waits { nextRestart = time + .seconds(1) }
+        let code = checkpoint(waits ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE, waitMillis: 20)
         if code & 0xff == SQLITE_IOERR || code & 0xff == SQLITE_FULL { isDoubtful = true }
         tail.sync()
     }
 
+    /// - Parameter waitMillis: how long to wait for readers, where the mode does.
+    private func checkpoint(_ mode: Int32, waitMillis: Int32) -> Int32 {
+        sqlite3_busy_timeout(connection, waitMillis)
+        defer { sqlite3_busy_timeout(connection, 5000) }
+        return sqlite3_wal_checkpoint_v2(connection, nil, mode, nil, nil)
+    }
+
     /// Writes all of the log back and empties it, so that the file alone is the journal. The readers that close after the writer could not.
     func finish() {
-        sqlite3_wal_checkpoint_v2(connection, nil, SQLITE_CHECKPOINT_TRUNCATE, nil, nil)
+        _ = checkpoint(SQLITE_CHECKPOINT_TRUNCATE, waitMillis: 1000)
         tail.sync()
     }
 

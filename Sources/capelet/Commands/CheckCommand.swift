@@ -41,7 +41,7 @@ struct CheckCommand: ParsableCommand {
             let table = try RoutingFile.load(path: path)
             report.domains = table.domains.keys.sorted()
             report.lambdas = table.lambdas.keys.sorted()
-            report.warnings = Self.missingPlugins(table)
+            report.warnings = table.warnings + Self.missingPlugins(table)
         } catch {
             report.ok = false
             report.problems = error.problems.map {

@@ -50,10 +50,11 @@ struct EventsCommand: ParsableCommand {
             if output.json {
                 Output.write(answer.body)
             } else {
-                let lines = answer.text.split(separator: "\n")
-                if isFirst, !lines.isEmpty { Output.print(terminal.styled("OFFSET  TIME                 SUBJECT  TYPE  PAYLOAD", .dim)) }
-                if !lines.isEmpty { isFirst = false }
-                for line in lines { Output.print(try Self.text(String(line), terminal)) }
+                let events = try answer.text.split(separator: "\n").map { try Self.parse(String($0)) }
+                if !events.isEmpty {
+                    Output.write(Self.text(events, terminal, hasTitles: isFirst))
+                    isFirst = false
+                }
             }
             let count = answer.body.count { $0 == 0x0A }
             left -= min(left, count)
@@ -75,27 +76,39 @@ struct EventsCommand: ParsableCommand {
     }
 
     /// An event as far as it is shown.
-    struct Shown: Decodable {
-        var offset: UInt64
+    struct Shown {
+        var offset: String
+        var time: String
         var subject: String
         var type: String
-        var time: String
-        var payloadSize: UInt64
+        var payload: String
     }
 
-    static func text(_ line: String, _ terminal: Terminal) throws -> String {
-        guard let event = try? JSONDecoder().decode(Shown.self, from: Data(line.utf8)) else {
+    static func parse(_ line: String) throws(CommandFailure) -> Shown {
+        struct Parts: Decodable {
+            var offset: UInt64
+            var subject: String
+            var type: String
+            var time: String
+            var payloadSize: UInt64
+        }
+        guard let event = try? JSONDecoder().decode(Parts.self, from: Data(line.utf8)) else {
             throw CommandFailure(.failed, "the host's answer cannot be read: \(line.prefix(200))")
         }
-        let time = String(event.time.prefix(19)).replacing("T", with: " ")
-        var payload = "\(Figures.size(event.payloadSize))"
-        if let range = line.range(of: ",\"payload\":") { payload = String(line[range.upperBound...].dropLast()) }
-        let offset = "\(event.offset)"
-        var text = offset + String(repeating: " ", count: max(0, 6 - offset.count)) + "  \(time)  "
-        text += terminal.styled(Terminal.printable(event.subject), .bold)
-        text += "  \(event.type.isEmpty ? "-" : Terminal.printable(event.type))  "
-        let shown = Terminal.printable(payload)
-        // Without a width the whole payload; on a terminal what fits.
-        return text + (terminal.width.map { Terminal.cut(shown, to: max(10, $0 - Terminal.columns(text))) } ?? shown)
+        // The payload is shown as it is: it stands last.
+        let payload = line.range(of: ",\"payload\":").map { String(line[$0.upperBound...].dropLast()) }
+        return Shown(
+            offset: "\(event.offset)", time: String(event.time.prefix(19)).replacing("T", with: " "), subject: event.subject,
+            type: event.type.isEmpty ? "-" : event.type, payload: payload ?? Figures.size(event.payloadSize))
+    }
+
+    /// A page of events, aligned. The payload is cut on a terminal only.
+    static func text(_ events: [Shown], _ terminal: Terminal, hasTitles: Bool) -> String {
+        var table = TextTable([.number("offset"), .text("time"), .text("subject"), .text("type"), .text("payload", canShrink: true)])
+        for event in events {
+            table.add([.init(event.offset), .init(event.time), .init(event.subject, .bold), .init(event.type), .init(event.payload)])
+        }
+        let text = table.text(terminal)
+        return hasTitles ? text : String(text[text.index(after: text.firstIndex(of: "\n")!)...])
     }
 }

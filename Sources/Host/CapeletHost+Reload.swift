@@ -1,0 +1,115 @@
+import Dispatcher
+import Foundation
+import Frontend
+import Journal
+import Logging
+import Routing
+import Supervisor
+import Synchronization
+
+// SIGHUP and `capelet reload` (SEMANTICS §6).
+
+extension CapeletHost {
+    func reload() async throws -> ReloadReport {
+        guard state.withLock({ $0.state == "running" }) else { throw ControlError(.unavailable, "the host is starting or ending") }
+        return await reloads.run { await self.reloadOnce() }
+    }
+
+    private func reloadOnce() async -> ReloadReport {
+        let begin = ContinuousClock.now
+        let old = state.withLock { $0 }
+        func refuse(_ errors: [String]) -> ReloadReport {
+            for error in errors { logger.error("reload refused, the old state serves on: \(error)") }
+            finish(accepted: false, message: errors.joined(separator: "\n"))
+            return ReloadReport(accepted: false, generation: old.generation, errors: errors, millis: millis(since: begin))
+        }
+
+        let table: RouteTable
+        do { table = try RoutingFile.load(path: configPath) } catch { return refuse(error.problems.map { "\($0)" }) }
+        if table.data != old.table.data { return refuse(["`data:` cannot change while the host runs (\(old.table.data) to \(table.data)): restart"]) }
+        if table.plugins != old.table.plugins {
+            return refuse(["`plugins:` cannot change while the host runs (\(old.table.plugins) to \(table.plugins)): restart"])
+        }
+        var plan: HostPlan
+        do {
+            let scan = try store.scan(inUse: Set(old.plan.generations.values.map(\.id)))
+            plan = HostPlan(table: table, scan: scan)
+        } catch {
+            return refuse(["the plugins cannot be read: \(error)"])
+        }
+        guard plan.missing.isEmpty else {
+            return refuse(plan.missing.sorted { $0.key < $1.key }.map { "\($0.key) cannot be served: \($0.value)" })
+        }
+        var changes = table.changes(from: old.table).map(\.description)
+        for (lambda, generation) in plan.generations.sorted(by: { $0.key < $1.key }) {
+            guard let before = old.plan.generations[lambda], before.id != generation.id else { continue }
+            changes.append("lambda \(lambda): \(before.label) is replaced by \(generation.label)")
+        }
+        var warnings = table.warnings
+        if table.listen != old.table.listen { warnings.append("`listen:` has changed: it takes effect when the host is started anew") }
+
+        let made: Made
+        do {
+            made = try configuration(table: table, plan: plan, known: Set(old.routes.map(\.id)))
+        } catch {
+            journal.setLive(old.routes.map(\.id))
+            return refuse(["\(error)"])
+        }
+        state.withLock {
+            $0.refused = [:]
+            $0.streams = made.streams.merging(old.streams) { new, _ in new }
+        }
+        await engine.apply(made.configuration)
+        let failures = await waitForWorkers(table: table, plan: plan, old: old)
+        if !failures.isEmpty {
+            // What cannot start does not serve: back to what did.
+            journal.setLive(old.routes.map(\.id))
+            await engine.apply(old.configuration)
+            state.withLock { $0.streams = old.streams }
+            return refuse(failures)
+        }
+        let removedSources = old.table.domains.filter { name, domain in
+            domain.source != nil && table.domains[name]?.source != domain.source
+        }
+        stopSources(Array(removedSources.keys))
+        state.withLock {
+            $0.table = table
+            $0.plan = plan
+            $0.configuration = made.configuration
+            $0.streams = made.streams
+            $0.routes = made.routes
+            $0.generation += 1
+        }
+        startSources(table)
+        for warning in warnings { logger.warning("\(warning)") }
+        logger.notice("reloaded: \(changes.isEmpty ? "nothing changed" : changes.joined(separator: "; "))")
+        finish(accepted: true, message: changes.isEmpty ? "nothing changed" : changes.joined(separator: "\n"))
+        return ReloadReport(
+            accepted: true, generation: old.generation + 1, changes: changes, warnings: warnings, millis: millis(since: begin))
+    }
+
+    private func millis(since begin: ContinuousClock.Instant) -> Int64 { Int64((ContinuousClock.now - begin) / .milliseconds(1)) }
+
+    private func finish(accepted: Bool, message: String) {
+        state.withLock {
+            $0.lastReload = LastReload(atMillis: Int64(Date().timeIntervalSince1970 * 1000), ok: accepted, message: message)
+        }
+    }
+
+    /// Waits until every lambda whose workers are made anew has one that is ready, or was given up. Returns why, for those.
+    private func waitForWorkers(table: RouteTable, plan: HostPlan, old: State) async -> [String] {
+        let boot = plan.generations.keys.compactMap { table.lambdas[$0]?.limits.boot }.max() ?? .seconds(10)
+        let deadline = ContinuousClock.now + boot * 4 + .seconds(2)
+        while true {
+            let supervisor = await engine.status(routes: []).supervisor
+            let refused = state.withLock { $0.refused }
+            if !refused.isEmpty { return refused.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" } }
+            let waiting = supervisor.pools.filter { pool in
+                pool.candidate != nil || (old.plan.generations[pool.lambda] == nil && pool.ready == 0 && pool.wanted > 0)
+            }
+            if waiting.isEmpty { return [] }
+            if ContinuousClock.now > deadline { return waiting.map { "\($0.lambda): no worker was ready in time: \($0.fault ?? "see the log")" } }
+            try? await Task.sleep(for: .milliseconds(5))
+        }
+    }
+}

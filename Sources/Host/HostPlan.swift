@@ -1,0 +1,52 @@
+import Routing
+import Supervisor
+
+/// What a routing file and a set of plugins come to: which generation serves which lambda, and which lambdas cannot be served.
+struct HostPlan: Sendable {
+    /// The generation for each lambda that a domain names and that can be served.
+    var generations: [String: PluginGeneration] = [:]
+    /// Why the others cannot be served, by lambda.
+    var missing: [String: String] = [:]
+
+    /// Makes the plan; touches nothing.
+    init(table: RouteTable, scan: PluginScan) {
+        for name in Set(table.domains.values.flatMap(\.lambdas)).sorted() {
+            guard let lambda = table.lambdas[name] else { continue }
+            switch Self.find(lambda, table: table, scan: scan) {
+            case .success(let generation): generations[name] = generation
+            case .failure(let reason): missing[name] = reason.text
+            }
+        }
+    }
+
+    private struct Missing: Error { var text: String }
+
+    private static func find(_ lambda: LambdaRoute, table: RouteTable, scan: PluginScan) -> Result<PluginGeneration, Missing> {
+        if let plugin = lambda.plugin {
+            if let failure = scan.failures.first(where: { $0.plugin == plugin }) { return .failure(Missing(text: "\(failure)")) }
+            guard let generation = scan.generations[plugin] else {
+                return .failure(
+                    Missing(text: "there is no plugin '\(plugin)' (\(plugin).so or \(plugin)/\(plugin).so) in \(table.plugins)\(known(scan))"))
+            }
+            guard generation.lambdas.contains(where: { $0.name == lambda.entry }) else {
+                let names = generation.lambdas.map(\.name).joined(separator: ", ")
+                return .failure(Missing(text: "plugin '\(plugin)' has no lambda '\(lambda.entry)'; it has: \(names)"))
+            }
+            return .success(generation)
+        }
+        let found = scan.plugins(exporting: lambda.entry)
+        if found.count > 1 {
+            let names = found.map(\.plugin).joined(separator: ", ")
+            return .failure(Missing(text: "several plugins have a lambda '\(lambda.entry)' (\(names)); say which with `plugin:`"))
+        }
+        if let only = found.first { return .success(only) }
+        let failures = scan.failures.isEmpty ? "" : "; these could not be loaded: " + scan.failures.map { "\($0)" }.joined(separator: "; ")
+        return .failure(Missing(text: "no plugin in \(table.plugins) has a lambda '\(lambda.entry)'\(known(scan))\(failures)"))
+    }
+
+    private static func known(_ scan: PluginScan) -> String {
+        let names = scan.generations.values.sorted { $0.plugin < $1.plugin }
+            .map { "\($0.plugin) (\($0.lambdas.map(\.name).joined(separator: ", ")))" }
+        return names.isEmpty ? "; no plugin is there" : "; there are: " + names.joined(separator: ", ")
+    }
+}
