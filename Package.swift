@@ -150,6 +150,7 @@ let package = Package(
 
         // Tests: one target for each source target; fixtures are plugins that the tests load.
         .target(name: "SwiftFixture", dependencies: ["CapeletSDK"], path: "Tests/Fixtures/swift", swiftSettings: swiftSettings),
+        .testTarget(name: "TidyTests", swiftSettings: swiftSettings),
         .testTarget(name: "RoutingTests", dependencies: ["Routing"], swiftSettings: swiftSettings),
         .testTarget(name: "TelemetryTests", dependencies: ["Telemetry"], swiftSettings: swiftSettings),
         .testTarget(

@@ -27,6 +27,11 @@
 #include "chain.h"
 #include "plugin_config.h"
 
+/** For the builder to set: what `capelet lambdas` shows as the plugin's version. */
+#ifndef AUDIT_LOG_VERSION
+#define AUDIT_LOG_VERSION "0.1.0"
+#endif
+
 enum { BATCH_MAX = 256, FILE_NAME_MAX = 200 };
 
 /** A record of the batch that is being written. */
@@ -419,7 +424,7 @@ const capelet_plugin *capelet_plugin_v1(void)
     static const capelet_plugin plugin = {
         .struct_size = sizeof plugin,
         .abi_version = CAPELET_ABI_VERSION,
-        .version = "0.1.0",
+        .version = AUDIT_LOG_VERSION,
         .lambda_count = 1,
         .lambdas = lambdas,
     };

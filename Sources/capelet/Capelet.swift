@@ -24,7 +24,7 @@ struct Capelet: AsyncParsableCommand {
             DeadCommand.self,
             DeathsCommand.self, LogsCommand.self, ReloadCommand.self, PauseCommand.self, ResumeCommand.self, BackupCommand.self,
             TestCommand.self,
-            NewCommand.self,
+            NewCommand.self, BenchCommand.self,
         ])
 
     static func main() async {

@@ -113,7 +113,7 @@ extension DirectoryTests {
         }
 
         @Test func anOverflowingQueueLeadsToAScan() async throws {
-            let folder = try WatchedFolder { $0.batchesMax = 1 }
+            let folder = try WatchedFolder(inMemory: true) { $0.batchesMax = 1 }
             let limit =
                 Int(
                     (try? String(contentsOfFile: "/proc/sys/fs/inotify/max_queued_events", encoding: .utf8))?.dropLast() ?? "16384")
@@ -136,7 +136,7 @@ extension DirectoryTests {
         }
 
         @Test func manyFilesAreScannedQuicklyInBatches() async throws {
-            let folder = try WatchedFolder()
+            let folder = try WatchedFolder(inMemory: true)
             for directory in 0..<200 {
                 try folder.make("d\(directory)")
                 for file in 0..<100 { try folder.write("d\(directory)/f\(file)") }

@@ -19,11 +19,12 @@ final class WatchedFolder {
     private let watchesMax: Int
     private var isRunning = false
 
+    /// - Parameter inMemory: on a file system in memory, for many files.
     init(
-        quiet: Duration = .milliseconds(500), refresh: Duration = .seconds(3600), watchesMax: Int = .max,
+        quiet: Duration = .milliseconds(500), refresh: Duration = .seconds(3600), watchesMax: Int = .max, inMemory: Bool = false,
         detection: (inout ChangeDetector.Settings) -> Void = { _ in }
     ) throws {
-        var template = Array("/tmp/capelet-watched-XXXXXX".utf8CString)
+        var template = Array("\(inMemory && access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp")/capelet-watched-XXXXXX".utf8CString)
         guard let path = mkdtemp(&template) else { throw POSIXError(.EIO) }
         root = String(cString: path) + "/root"
         mkdir(root, 0o755)

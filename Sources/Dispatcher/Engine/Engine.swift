@@ -237,6 +237,7 @@ public final class Engine: @unchecked Sendable {
         guard !isStopping else { return }
         isStopping = true
         scheduler.setStalled(true)
+        supervisor.stopStarting()
         for worker in workers { if let worker { scheduler.retire(worker: worker.number) } }
     }
 

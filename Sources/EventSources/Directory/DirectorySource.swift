@@ -91,19 +91,23 @@ public final class DirectorySource: EventSource {
         }
     }
 
+    /// See `EventSource.stop`; waits 5 seconds at most.
     public func stop() {
         guard let running = running.withLock({ $0 }) else { return }
         running.mailbox.post { $0.wantsStop = true }
         running.thread.join()
     }
 
+    /// See `EventSource.ping`. A directory's path has everything below it scanned.
     public func ping(subject: String) {
         guard let path = SubjectEncoding.decode(subject.utf8) else { return }
         running.withLock { $0 }?.mailbox.post { $0.pings.append(path) }
     }
 
+    /// See `EventSource.refresh`.
     public func refresh() { running.withLock { $0 }?.mailbox.post { $0.wantsScan = true } }
 
+    /// See `EventSource.status`.
     public func status() -> SourceStatus { running.withLock { $0 }?.mailbox.status ?? SourceStatus() }
 
     private static func resolve(_ path: String) throws(SourceError) -> RelativePath {

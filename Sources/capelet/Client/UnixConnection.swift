@@ -21,7 +21,7 @@ final class UnixConnection {
         guard result == 0 else {
             let cause = errno
             let reason = Self.reason()
-            close(descriptor)
+            // The descriptor is closed by deinit, which runs since every property is set.
             switch cause {
             case ENOENT, ECONNREFUSED, ENOTDIR:
                 throw CommandFailure(.noHost, "no host is running here (\(path): \(reason)); start it with `capelet serve`")

@@ -1,0 +1,113 @@
+import Foundation
+import Glibc
+import Synchronization
+import Testing
+
+/// kill -9 of every kind of process at random moments under load. CAPELET_KILL_ROUNDS sets how often.
+@Suite(.serialized)
+struct KillTests {
+    private enum Victim: CaseIterable { case worker, template, keeper, host }
+
+    @Test("Nothing is lost, doubled or out of order, whatever is killed")
+    func nothingIsLost() async throws {
+        let rounds = setting("CAPELET_KILL_ROUNDS", default: 25)
+        let host = try TestHost(
+            """
+            domains:
+              work: { lambdas: [first, second, copy] }
+              copies: { lambdas: [sink] }
+            lambdas:
+              first: { lambda: record, workers: 2, config: { micros: 300 } }
+              second: { lambda: record, after: first }
+              copy: { lambda: emit-copy, workers: 2, config: { to: copies } }
+              sink: { lambda: record, workers: 2 }
+            """)
+        try await host.start()
+        let load = LoadSource(host: host, domain: "work", subjects: 24)
+        var killed: [Victim: Int] = [:]
+        var longest = Duration.zero
+        var random = SystemRandomNumberGenerator()
+
+        try await withThrowingTaskGroup { group in
+            group.addTask { try await load.run() }
+            for round in 0..<rounds {
+                try await Task.sleep(for: .milliseconds(Int.random(in: 20...250, using: &random)))
+                // The host's turn comes every fourth time, or nothing else is killed for long enough to work.
+                let victim: Victim = round % 4 == 3 ? .host : [.worker, .template, .keeper].randomElement(using: &random)!
+                killed[victim, default: 0] += 1
+                if victim == .host {
+                    longest = max(longest, try await host.kill())
+                    try await host.start()
+                } else {
+                    await Self.killOne(victim, of: host)
+                }
+            }
+            load.stop()
+            try await group.waitForAll()
+        }
+        try await host.settled()
+
+        let sent = load.sent
+        #expect(sent.count > rounds * 10)
+        #expect(longest < .seconds(1), "descendants outlived the host")
+        let expected = Set(sent.map { RunRecord.Event(subject: $0.subject, sequence: $0.offset) })
+        for lambda in ["first", "second"] {
+            let record = host.record(lambda)
+            #expect(record.finished == expected, "\(lambda): \(expected.subtracting(record.finished).count) of \(expected.count) are missing")
+            #expect(record.inversions.isEmpty, "\(lambda)")
+            #expect(record.overlaps.isEmpty, "\(lambda)")
+        }
+        let copies = try await host.events("copies")
+        let counts = copies.reduce(into: [:]) { $0[$1.type, default: 0] += 1 }
+        #expect(Set(counts.keys) == Set(sent.map { "copy-\($0.offset)" }))
+        #expect(counts.values.allSatisfy { $0 == 1 }, "emitted events are in the journal once")
+        let sink = host.record("sink")
+        #expect(sink.finished == Set(copies.map { RunRecord.Event(subject: $0.subject, sequence: $0.sequence) }))
+        #expect(sink.inversions.isEmpty)
+        let events = try await host.events("work")
+        #expect(events.count == sent.count && Set(events.map(\.id)) == Set(sent.map(\.id)), "each accepted event is in the journal once")
+        #expect(try await host.dead().map(\.error) == [])
+        try await host.stop()
+        #expect(host.children.isEmpty)
+        print("kill rounds: \(rounds) (\(killed)), \(sent.count) events, descendants gone after \(longest)")
+    }
+
+    private static func killOne(_ victim: Victim, of host: TestHost) async {
+        guard let lambdas = try? await host.status().lambdas else { return }
+        let workers = Set(lambdas.flatMap(\.workers).map(\.pid))
+        let children = host.children
+        let keepers = children.filter { $0.parent == host.pid }.map(\.pid)
+        let candidates =
+            switch victim {
+            case .worker: Array(workers)
+            case .keeper: keepers
+            default: children.filter { keepers.contains($0.parent) && !workers.contains($0.pid) }.map(\.pid)
+            }
+        if let pid = candidates.randomElement() { Glibc.kill(pid, SIGKILL) }
+    }
+
+    @Test("What was acknowledged before a kill is there after it, and known by its id")
+    func durability() async throws {
+        let host = try TestHost("domains: { work: { lambdas: [record] } }")
+        try await host.start()
+        var sent: [String: UInt64] = [:]
+        for round in 0..<setting("CAPELET_DURABILITY_ROUNDS", default: 4) {
+            let lines = (0..<40).map { #"{"subject":"s\#($0 % 7)","id":"id-\#(round)-\#($0)","payload":"p"}"# }
+            let answers = try await host.send(lines, to: "work")
+            for (index, answer) in answers.enumerated() { sent["id-\(round)-\(index)"] = try #require(answer.offset) }
+            try await host.kill()
+            try await host.start()
+            let again = try await host.send(lines, to: "work")
+            #expect(again.allSatisfy { $0.duplicate == true })
+            #expect(again.compactMap(\.offset) == answers.compactMap(\.offset))
+        }
+        let events = try await host.events("work")
+        #expect(events.count == sent.count)
+        for event in events { #expect(sent[event.id] == event.offset) }
+        try await host.settled()
+        let record = host.record("record")
+        #expect(Set(record.finished.map(\.sequence)) == Set(sent.values))
+        #expect(record.inversions.isEmpty)
+        try await host.stop()
+    }
+}
