@@ -29,8 +29,6 @@ final class ChildProcess: Sendable {
         posix_spawn_file_actions_addopen(&actions, 0, input, O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&actions, 1, output, O_WRONLY | O_CREAT | O_APPEND, 0o600)
         posix_spawn_file_actions_addopen(&actions, 2, errors, O_WRONLY | O_CREAT | O_APPEND, 0o600)
-        posix_spawn_file_actions_addclosefrom_np(&actions, 3)
-        if let folder { posix_spawn_file_actions_addchdir_np(&actions, folder) }
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }
@@ -43,11 +41,14 @@ final class ChildProcess: Sendable {
 
         var variables = ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("CAPELET_") && $0.key != "NOTIFY_SOCKET" }
         variables.merge(environment) { $1 }
-        let argv = ([program] + arguments).map { strdup($0) } + [nil]
+        // The shell changes the folder and becomes the program: the pid stays.
+        let shell = folder.map { ["/bin/sh", "-c", "cd \"$0\" && exec \"$@\"", $0] } ?? []
+        let words = shell + [program] + arguments
+        let argv = words.map { strdup($0) } + [nil]
         let envp = variables.map { strdup("\($0.key)=\($0.value)") } + [nil]
         defer { (argv + envp).forEach { free($0) } }
         var pid: pid_t = 0
-        let code = posix_spawnp(&pid, program, &actions, &attributes, argv, envp)
+        let code = posix_spawnp(&pid, words[0], &actions, &attributes, argv, envp)
         guard code == 0 else { throw TestTrouble("cannot start \(program): \(String(cString: strerror(code)))") }
         self.pid = pid
     }

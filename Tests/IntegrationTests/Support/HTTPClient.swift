@@ -72,7 +72,7 @@ enum HTTPClient {
     private static func send(_ bytes: [UInt8], to descriptor: Int32) throws {
         var at = 0
         while at < bytes.count {
-            let count = bytes.withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress! + at, bytes.count - at, Int32(MSG_NOSIGNAL.rawValue)) }
+            let count = bytes.withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress! + at, bytes.count - at, Int32(MSG_NOSIGNAL)) }
             guard count > 0 else { throw TestTrouble("send: \(String(cString: strerror(errno)))") }
             at += count
         }
