@@ -69,6 +69,9 @@ extension DirectoryLoop {
     /// The next scan of everything begins no sooner: at least half of the time there is none.
     var earliestScan: Int64 { lastScanEnded == .min ? .min : lastScanEnded + lastScanNanos }
 
+    /// Whether scans of old places of directories may begin: after all others of single directories.
+    var takesMovedDirectories: Bool { wantedScans.isEmpty && (scans.top.map { $0.scan.path.isEmpty } ?? true) }
+
     /// Begins scans that are due and goes on with the innermost one.
     func runScans() {
         let now = Moment.nanos(CLOCK_MONOTONIC)
@@ -83,7 +86,7 @@ extension DirectoryLoop {
             watches.beginScan()
             scans.push(DirectoryScan(path: [], number: detector.beginScan(), began: now))
         }
-        if wantedScans.isEmpty, scans.top.map({ $0.scan.path.isEmpty }) ?? true {
+        if takesMovedDirectories {
             while let moved = movedDirectories.first, moved.at <= now {
                 wantedScans.insert(moved.path)
                 movedDirectories.removeFirst()

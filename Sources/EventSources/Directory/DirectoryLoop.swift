@@ -123,7 +123,7 @@ final class DirectoryLoop {
             wake = now
         } else {
             if !scans.isRunning { wake = min(wake, max(wholeScanAt, earliestScan)) }
-            if let moved = movedDirectories.first { wake = min(wake, moved.at) }
+            if takesMovedDirectories, let moved = movedDirectories.first { wake = min(wake, moved.at) }
             if let due = detector.nextWake(now: now) { wake = min(wake, due) }
         }
         var descriptors = [
