@@ -123,7 +123,8 @@ import Testing
             let latest = try await server.run("events", "orders", "--from", "3")
             #expect(latest.lines.count == 3)
             #expect(
-                latest.lines[1].hasPrefix("     3  ") && latest.lines[1].hasSuffix("s3\\x1b[31m  t     3"), "control characters are made visible")
+                latest.lines[1].hasPrefix("     3  ") && latest.lines[1].hasSuffix("s3\\x1b[31m  t     3"),
+                "control characters are made visible")
             let json = try await server.run("events", "orders", "--from", "0", "--limit", "2", "--json")
             #expect(json.lines.count == 2)
             #expect(try await server.run("events", "order").code == 1)
