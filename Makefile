@@ -25,7 +25,7 @@ help:
 dependencies:
 	@scripts/dependencies
 
-demo: build
+demo:
 	@scripts/demo $${DIR:+"$$DIR"}
 
 build: dependencies
