@@ -9,7 +9,7 @@ struct DetectorWorld {
         var modified: Int64
         var changed: Int64
         var isOpen = false
-        /// When its content last changed, and since when it is at this path; for checking only.
+        /// When it last changed, other than by a move of its directory; for checking only.
         var touched: Int64
 
         var state: FileState { FileState(size: size, modified: modified, changed: changed, inode: inode) }
@@ -104,7 +104,11 @@ struct DetectorWorld {
 
     /// All names of the same inode change together.
     private mutating func set(_ path: RelativePath, _ file: File) {
-        for (other, old) in files where old.inode == file.inode && other != path { files[other] = file }
+        for (other, old) in files where old.inode == file.inode && other != path {
+            files[other] = file
+            // inotify tells only of the name that was used.
+            hasLost = true
+        }
         files[path] = file
     }
 
@@ -160,8 +164,6 @@ struct DetectorWorld {
         for (path, file) in files where path.starts(with: to + [0x2f]) && file.size >= 0 { delete(path) }
         for (path, file) in files where path.starts(with: from + [0x2f]) {
             files[path] = nil
-            var file = file
-            file.touched = now
             files[to + path.dropFirst(from.count)] = file
         }
         hasLost = true

@@ -2,7 +2,8 @@ import Testing
 
 @testable import EventSources
 
-/// Random histories; each must end with the journal saying what is there, without having said anything twice.
+/// Random histories; each must end with the journal saying what is there, without having said anything twice. A seed repeats
+/// its history with SWIFT_DETERMINISTIC_HASHING=1 in the environment.
 @Suite struct ChangeDetectorSimulationTests {
     @Test(arguments: 0..<8) func nothingIsMissedOrDoubled(part: UInt64) {
         var events = 0
