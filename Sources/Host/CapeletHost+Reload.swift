@@ -108,6 +108,12 @@ extension CapeletHost {
                 pool.candidate != nil || (old.plan.generations[pool.lambda] == nil && pool.ready == 0 && pool.wanted > 0)
             }
             if waiting.isEmpty { return [] }
+            // A lambda without an old state to go back to is not given up by the supervisor; its breaker says that it does not come up.
+            let broken = waiting.filter { $0.breaker != "closed" }
+            if !broken.isEmpty {
+                let reasons = state.withLock { $0.broken }
+                return broken.map { "\($0.lambda): \(reasons[$0.lambda] ?? $0.fault ?? "its workers do not start")" }
+            }
             if ContinuousClock.now > deadline { return waiting.map { "\($0.lambda): no worker was ready in time: \($0.fault ?? "see the log")" } }
             try? await Task.sleep(for: .milliseconds(5))
         }
