@@ -45,6 +45,8 @@ enum LambdaPlugin: String, CaseIterable {
     case withoutObey
     /// Aborts when it is loaded.
     case aborting
+    /// Has the lambda `sup-work`, whose start goes as its configuration says.
+    case startable
     /// No shared object at all.
     case text
 
@@ -65,7 +67,7 @@ enum LambdaPlugin: String, CaseIterable {
         let builds: [(LambdaPlugin, String, [String])] = [
             (.one, "host_lambdas.c", ["-DVERSION=\"1\""]), (.two, "host_lambdas.c", ["-DVERSION=\"2\""]),
             (.withoutObey, "host_lambdas.c", ["-DVERSION=\"3\"", "-DWITHOUT_OBEY"]),
-            (.aborting, "sup_plugin.c", ["-DSUP_LOAD=\"abort\""]),
+            (.aborting, "sup_plugin.c", ["-DSUP_LOAD=\"abort\""]), (.startable, "sup_plugin.c", []),
         ]
         for (plugin, source, flags) in builds {
             compile("\(Programs.root)/Tests/Fixtures/c/\(source)", to: "\(folder)/\(plugin.rawValue).so", flags: flags)
