@@ -34,7 +34,6 @@ let package = Package(
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
-        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.0.0"),
     ],
     targets: [
@@ -62,9 +61,13 @@ let package = Package(
             name: "Frontend",
             dependencies: [
                 "Journal", "Routing", "Telemetry", "WorkerProtocol",
+                "CWorkerProtocol",
                 .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: swiftSettings
@@ -110,7 +113,6 @@ let package = Package(
         ),
         .target(
             name: "Telemetry",
-            dependencies: [.product(name: "Histogram", package: "hdrhistogram-swift")],
             swiftSettings: swiftSettings
         ),
         .target(
@@ -181,6 +183,22 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: swiftSettings),
+        .testTarget(
+            name: "FrontendTests",
+            dependencies: [
+                "Frontend", "Journal", "Routing", "Telemetry", "WorkerProtocol",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: swiftSettings),
+        .testTarget(
+            name: "CommandTests",
+            dependencies: [
+                "capelet", "Frontend", "Journal", "Routing", "Telemetry", "WorkerProtocol",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: swiftSettings),
+        .testTarget(
+            name: "IntegrationTests", dependencies: ["WorkerProtocol", "CLinux"], swiftSettings: swiftSettings),
         .testTarget(name: "PluginTests", dependencies: ["CCapelet"], exclude: ["C"], swiftSettings: swiftSettings),
         .testTarget(
             name: "SDKTests",
