@@ -3,49 +3,46 @@ import Testing
 
 @testable import Dispatcher
 
-/// Thousands of seeds in `make simulate SEEDS=...`; a few hundred in every test run.
+/// Runs seeds: a few hundred in every test run, any number in `make simulate SEEDS=...` (CAPELET_SEEDS), one with a trace with CAPELET_SEED.
 @Suite struct SimulationTests {
-    static func run(seed: UInt64, steps: Int, faults: Set<SchedulerFault> = []) throws {
-        let simulation = try Simulation(seed: seed, faults: faults)
+    static let steps = 1200
+
+    static func run(seed: UInt64, steps: Int = steps, faults: SchedulerFaults = [], isTracing: Bool = false) throws {
+        let simulation = try Simulation(seed: seed, faults: faults, isTracing: isTracing)
         do {
             for _ in 0..<steps { try simulation.step() }
             try simulation.drain()
             try simulation.verify()
-        } catch let violation as Ledger.Violation {
-            if ProcessInfo.processInfo.environment["CAPELET_SEED"] != nil { print(simulation.trace.suffix(400).joined(separator: "\n")) }
-            throw Ledger.Violation(description: "seed \(seed), step \(simulation.steps): \(violation)")
+        } catch {
+            if isTracing { print(simulation.trace.suffix(600).joined(separator: "\n")) }
+            throw Ledger.Violation(description: "seed \(seed), step \(simulation.steps): \(error)")
         }
     }
 
-    /// Replay one seed with CAPELET_SEED=n, run more with CAPELET_SEEDS=n.
-    @Test func promisesHold() throws {
-        let environment = ProcessInfo.processInfo.environment
-        if let seed = environment["CAPELET_SEED"].flatMap({ UInt64($0) }) {
-            try Self.run(seed: seed, steps: 1500)
+    private static func number(_ name: String) -> UInt64? { ProcessInfo.processInfo.environment[name].flatMap { UInt64($0) } }
+
+    @Test func promisesHold() async throws {
+        if let seed = Self.number("CAPELET_SEED") {
+            try Self.run(seed: seed, isTracing: true)
             return
         }
-        let seeds = environment["CAPELET_SEEDS"].flatMap { UInt64($0) } ?? 300
-        var failures: [String] = []
-        for seed in 1...seeds {
-            do {
-                try Self.run(seed: seed, steps: 1500)
-            } catch {
-                failures.append("\(error)")
-                if failures.count >= 5 { break }
+        let first = Self.number("CAPELET_FIRST_SEED") ?? 1
+        let last = first + (Self.number("CAPELET_SEEDS") ?? 200) - 1
+        let failures = await withTaskGroup(of: [String].self) { group in
+            let lanes = UInt64(max(ProcessInfo.processInfo.activeProcessorCount, 1))
+            for lane in 0..<lanes {
+                group.addTask {
+                    var failures: [String] = []
+                    var seed = first + lane
+                    while seed <= last && failures.count < 5 {
+                        do { try Self.run(seed: seed) } catch { failures.append("\(error)") }
+                        seed += lanes
+                    }
+                    return failures
+                }
             }
+            return await group.reduce([]) { $0 + $1 }
         }
         #expect(failures.isEmpty, "\(failures.joined(separator: "\n"))")
-    }
-
-    /// Each deliberate fault has to be found, or the simulator proves nothing.
-    @Test(arguments: SchedulerFault.allCases) func faultIsFound(_ fault: SchedulerFault) {
-        for seed in 1...200 as ClosedRange<UInt64> {
-            do {
-                try Self.run(seed: seed, steps: 800, faults: [fault])
-            } catch {
-                return
-            }
-        }
-        Issue.record("200 seeds did not notice the fault '\(fault.rawValue)'")
     }
 }

@@ -38,6 +38,11 @@ struct DoneSet {
 
     /// Marks a range as done.
     mutating func insert(_ range: Range<UInt64>) {
+        if range.lowerBound <= watermark, range.upperBound > base + UInt64(words.count - first) * 64 {
+            // Past everything that is known: no need to go through it bit by bit.
+            self = DoneSet(watermark: range.upperBound)
+            return
+        }
         var position = max(range.lowerBound, watermark)
         while position < range.upperBound {
             if position & 63 == 0 && position + 64 <= range.upperBound {

@@ -30,6 +30,8 @@ struct Item {
     var next: Int32 = -1
     /// The worker it is at, or -1.
     var worker: Int32 = -1
+    /// Its place in the worker's list of what it has begun, or -1.
+    var openAt: Int32 = -1
     /// Size of its record, bytes.
     var bytes: UInt32
     /// Names its current run; 0 when not sent. The low bits are the item's index.
@@ -46,9 +48,11 @@ struct Item {
     var isSuspect = false
     /// Its deadline has passed and it was cancelled.
     var isTimedOut = false
+    /// Its present run, or the one that has just ended, is the probe of a lambda that holds.
+    var isProbe = false
 }
 
-/// A deferred row that is (partly) in memory: some of its events are items.
+/// A deferred row that is (partly) in memory: those of its events that are left are items of its lane.
 struct LoadedRow {
     /// The row's id in the journal.
     var id: Int64
@@ -56,8 +60,6 @@ struct LoadedRow {
     var count: UInt32
     /// Events that are done with.
     var done: UInt32
-    /// Bytes of its events.
-    var bytes: Int
     /// Of the first event that is left.
     var history: FailureHistory
     /// The route it belongs to.
@@ -67,4 +69,3 @@ struct LoadedRow {
     /// Whether the row was written while its event was running.
     var isOpen = false
 }
-

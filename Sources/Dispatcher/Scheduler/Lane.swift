@@ -1,6 +1,8 @@
 /// One subject of one route while the scheduler has something of it in hand.
 ///
-/// Its items form a list: first those at a worker (`sent`), then those that wait. Only one worker has items of a lane at any time.
+/// Its items form a list: first those at a worker (`sent`), then those that wait. Only one worker has items of a lane at any time. Before that, those
+/// that are on disk: while any row of the lane is not in memory, every item in memory has a row of its own, with a smaller id. So what a crash
+/// of the host leaves is in order.
 struct Lane {
     /// The subject's hash; for `order: none` a number of the event's own.
     var hash: UInt64
@@ -22,8 +24,12 @@ struct Lane {
     var worker: Int32 = -1
     /// Its number within that worker.
     var workerLane: UInt32 = 0
-    /// Next lane of the ready list it is on, or -1.
+    /// Neighbours on the ready list it is on, or -1.
     var nextReady: Int32 = -1
+    /// See `nextReady`.
+    var previousReady: Int32 = -1
+    /// The pool or worker of that list.
+    var queueOwner: Int32 = -1
     /// Which ready list it is on.
     var queued: LaneQueue = .none
     /// Nothing more is sent until everything at the worker has been answered.
@@ -36,20 +42,16 @@ struct Lane {
     var isParked = false
     /// A request to load rows is under way.
     var isLoading = false
+    /// Its first event is dropped as soon as it is in memory: an operator wants it so.
+    var dropsFirst = false
+    /// Whether the place is in use.
+    var isLive = true
     /// Rows on disk that are not in memory.
     var rowsUnloaded: Int32 = 0
     /// Largest id of a row that is or was in memory.
     var loadedThrough: Int64 = 0
-    /// Ids kept for rows of what is in memory while later events are on disk already.
-    var reservedRowID: Int64 = 0
-    /// See `reservedRowID`.
-    var reservedRowEnd: Int64 = 0
     /// When its rows are to be loaded. Monotonic microseconds; meaningful with `rowsUnloaded` and without items.
     var dueMicros: UInt64 = 0
-    /// Whether an entry for it is in the heap of due lanes.
-    var isInHeap = false
-    /// Whether the place is in use.
-    var isLive = true
 }
 
 /// The ready list that a lane is on.
@@ -62,4 +64,12 @@ enum LaneQueue: UInt8 {
     case worker
     /// That of the pool's suspects: runs alone.
     case quarantine
+}
+
+/// A list of lanes, linked through the lanes.
+struct LaneList {
+    /// First lane, or -1.
+    var head: Int32 = -1
+    /// Last lane, or -1.
+    var tail: Int32 = -1
 }

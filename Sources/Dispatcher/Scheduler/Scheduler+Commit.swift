@@ -6,7 +6,7 @@ import WorkerProtocol
 extension Scheduler {
     /// Whether there is anything to write.
     public var hasCommit: Bool {
-        hasEffects || !commit.isEmpty || !dirtyRows.isEmpty || routes.contains { $0.isDirty }
+        hasEffects || !commit.isEmpty || !dirtyRows.isEmpty || !dirtyRoutes.isEmpty || !joinParts.isEmpty
     }
 
     /// Whether what is to be written should not wait for more: others wait for it.
@@ -22,17 +22,23 @@ extension Scheduler {
             rows[Int(place)] = row
         }
         dirtyRows.removeAll(keepingCapacity: true)
-        for index in routes.indices where routes[index].isDirty {
+        for index in dirtyRoutes.lazy.map(Int.init) where routes[index].isDirty {
             routes[index].isDirty = false
             commit.progress.append(
                 RouteProgress(route: routes[index].id, watermark: routes[index].done.watermark, ranges: routes[index].done.ranges()))
         }
+        dirtyRoutes.removeAll(keepingCapacity: true)
+        for key in joinParts.keys.sorted(by: { ($0.stream.rawValue, $0.offset) < ($1.stream.rawValue, $1.offset) }) {
+            commit.joins.append(contentsOf: joinParts[key] ?? [])
+        }
+        joinParts.removeAll(keepingCapacity: true)
         for (stream, records) in appendBuffers.sorted(by: { $0.key.rawValue < $1.key.rawValue }) where records.count > 0 {
             commit.appends.append(StreamAppend(stream: stream, records: records))
         }
         appendBuffers.removeAll(keepingCapacity: true)
         spilling.removeAll(keepingCapacity: true)
         hasEffects = false
+        commitBytes = 0
         let taken = commit
         commit = JournalCommit()
         return taken

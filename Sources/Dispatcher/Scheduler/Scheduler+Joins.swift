@@ -5,48 +5,83 @@ import WorkerProtocol
 // Events that wait for several upstreams (`after: [a, b]`).
 //
 // Every upstream's end is a part of the join, on disk in the transaction of that end. Complete and all succeeded: the event goes to
-// the input stream and the parts go. Complete with a failure among them: the dependent's event is skipped; the parts stay on disk, so that redriving
-// the failed upstream can still complete the join, until the journal drops the event.
+// the input stream and the parts go. Complete with a failure among them: the dependent's event is skipped; the parts stay on disk until the
+// journal drops the event, and here up to a limit, so that redriving the failed upstream can still complete the join.
+
+/// Joins that are complete and failed; the oldest go when there are too many.
+struct FailedJoins {
+    private var parts: [JoinKey: [JoinPart]] = [:]
+    private var order: [JoinKey] = []
+    private var first = 0
+    /// Bytes of their outputs.
+    private(set) var bytes = 0
+
+    /// Number of joins.
+    var count: Int { parts.count }
+
+    /// Takes a join out.
+    mutating func remove(_ key: JoinKey) -> [JoinPart]? {
+        guard let found = parts.removeValue(forKey: key) else { return nil }
+        bytes -= found.reduce(0) { $0 + $1.output.count }
+        return found
+    }
+
+    /// Puts a join in.
+    mutating func insert(_ key: JoinKey, _ join: [JoinPart], limits: SchedulerLimits) {
+        parts[key] = join
+        order.append(key)
+        bytes += join.reduce(0) { $0 + $1.output.count }
+        while first < order.count, parts.count > limits.failedJoinsMax || bytes > limits.failedJoinBytesMax || order.count - first > 2 * parts.count + 16 {
+            // An entry of the order may be stale: taken out, and perhaps put in again behind.
+            let oldest = order[first]
+            first += 1
+            if parts.count > limits.failedJoinsMax || bytes > limits.failedJoinBytesMax { _ = remove(oldest) }
+            else if parts[oldest] != nil { order.append(oldest) }
+        }
+        if first > 1024 && first * 2 > order.count {
+            order.removeFirst(first)
+            first = 0
+        }
+    }
+}
 
 extension Scheduler {
-    /// Joins at once that are not complete, before upstreams of joins hold.
-    static let joinsMax = 100_000
-
-    /// Parts of joins from disk: at start all there are, at a redrive those of the event.
+    /// Parts of joins from disk: at start all there are, at a redrive those of the event. What is known already is not overwritten.
     public mutating func joinsLoaded(_ parts: [JoinPart]) {
         for part in parts {
-            var known = joins[part.key] ?? []
-            known.removeAll { $0.lambda == part.lambda }
-            known.append(part)
-            joins[part.key] = known
-        }
-        for (key, parts) in joins {
-            guard let dependent = dependents(of: key.stream) else { continue }
-            if parts.count == dependent.upstreams.count && parts.contains(where: { !$0.succeeded }) { joins[key] = nil }
+            guard let dependent = dependent(of: part.key.stream), dependent.upstreams.contains(part.lambda) else { continue }
+            var known = joins.removeValue(forKey: part.key) ?? failedJoins.remove(part.key) ?? []
+            if !known.contains(where: { $0.lambda == part.lambda }) { known.append(part) }
+            put(part.key, known, dependent: dependent)
         }
     }
 
-    private func dependents(of stream: StreamID) -> DependentSpec? {
-        for route in routes {
-            for dependent in route.dependents where dependent.stream == stream { return dependent }
+    private mutating func put(_ key: JoinKey, _ parts: [JoinPart], dependent: DependentSpec) {
+        if parts.count == dependent.upstreams.count {
+            failedJoins.insert(key, parts, limits: limits)
+        } else {
+            joins[key] = parts
+        }
+    }
+
+    private func dependent(of stream: StreamID) -> DependentSpec? {
+        for index in routes.indices where routes[index].isActive {
+            for dependent in routes[index].dependents where dependent.stream == stream { return dependent }
         }
         return nil
     }
 
+    /// One upstream of a join has come to its end.
     mutating func join(_ part: JoinPart, dependent: DependentSpec, view: RecordView) {
         hasEffects = true
-        var parts = joins[part.key] ?? []
+        var parts = joins.removeValue(forKey: part.key) ?? failedJoins.remove(part.key) ?? []
         parts.removeAll { $0.lambda == part.lambda }
         parts.append(part)
-        guard parts.count == dependent.upstreams.count else {
-            joins[part.key] = parts
-            commit.joins.append(part)
-            return
-        }
-        joins[part.key] = nil
-        guard parts.allSatisfy(\.succeeded) else {
-            commit.joins.append(part)
-            countSkipped(lambda: dependent.lambda, stream: dependent.stream)
+        guard parts.count == dependent.upstreams.count, parts.allSatisfy(\.succeeded) || faults.contains(.joinFailures) else {
+            joinParts[part.key, default: []].removeAll { $0.lambda == part.lambda }
+            joinParts[part.key, default: []].append(part)
+            put(part.key, parts, dependent: dependent)
+            if parts.count == dependent.upstreams.count { skip(dependent, view: view) }
             return
         }
         var inputs = EncodedPairs()
@@ -58,30 +93,30 @@ extension Scheduler {
             }
         }
         appends(to: dependent.stream).append(copying: view, inputs: inputs)
-        commit.joins.removeAll { $0.key == part.key }
+        joinParts[part.key] = nil
         commit.joinsRemoved.append(part.key)
     }
 
     /// An event has ended otherwise than in success: those that come after do not get it.
     mutating func skipDependents(route: Int32, view: RecordView) {
+        let lambda = routes[Int(route)].lambda
         for dependent in routes[Int(route)].dependents {
             if faults.contains(.handOnFailures) {
                 appends(to: dependent.stream).append(copying: view, inputs: .empty)
             } else if dependent.upstreams.count == 1 {
-                countSkipped(lambda: dependent.lambda, stream: dependent.stream)
+                skip(dependent, view: view)
             } else {
-                let part = JoinPart(
-                    key: JoinKey(stream: dependent.stream, offset: view.header.pointee.offset), lambda: routes[Int(route)].lambda,
-                    succeeded: false, output: [])
-                join(part, dependent: dependent, view: view)
+                let key = JoinKey(stream: dependent.stream, offset: view.header.pointee.offset)
+                join(JoinPart(key: key, lambda: lambda, succeeded: false, output: []), dependent: dependent, view: view)
             }
         }
     }
 
-    private mutating func countSkipped(lambda: String, stream: StreamID) {
-        for index in routes.indices where routes[index].stream == stream && routes[index].lambda == lambda {
+    /// A dependent never gets an event; nor does what comes after it.
+    private mutating func skip(_ dependent: DependentSpec, view: RecordView) {
+        for index in routes.indices where routes[index].isActive && routes[index].stream == dependent.stream && routes[index].lambda == dependent.lambda {
             routes[index].counts.skipped += 1
-            // What comes after the skipped one is skipped too: it never gets its input. Nothing to write for it.
+            skipDependents(route: Int32(index), view: view)
         }
     }
 }

@@ -37,8 +37,6 @@ extension Scheduler {
 
     /// The events of the runs that a worker has begun and not ended.
     func openRuns(of worker: Int32) -> [RecordView] {
-        var result: [RecordView] = []
-        for item in items where item.worker == worker && (item.state == .started || item.state == .pending) { result.append(record(item)) }
-        return result
+        workers[Int(worker)].isLive ? workers[Int(worker)].open.map { record(items[Int($0)]) } : []
     }
 }

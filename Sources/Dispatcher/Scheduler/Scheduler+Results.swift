@@ -6,23 +6,36 @@ import WorkerProtocol
 // What workers answer.
 
 extension Scheduler {
-    /// A worker is seen to have begun every event before number `claimed`. Numbers it was never given are the engine's to refuse.
+    /// A worker is seen to have begun every event before number `claimed`. A number that it was never given condemns it.
     public mutating func claimed(worker: Int32, number claimed: UInt32) {
         let slot = Int(worker)
-        guard workers[slot].isLive else { return }
-        let timeout = pools[Int(workers[slot].pool)].lambda.limits.timeout.micros
-        while workers[slot].claimedNumber != claimed {
-            let place = Int(workers[slot].queue[Int(workers[slot].claimedNumber) & (Self.slotCount - 1)])
-            workers[slot].claimedNumber &+= 1
-            if items[place].state == .sent {
-                items[place].state = .started
-                // It began when the worker was free for it: after it was sent and after the answer before it.
-                items[place].startedMicros = max(items[place].sentMicros, workers[slot].lastMicros)
-                items[place].deadlineMicros = items[place].startedMicros &+ timeout
-                workers[slot].open += 1
-                routes[Int(lanes[Int(items[place].lane)].route)].counts.started += 1
-            }
+        guard workers[slot].isLive, workers[slot].claimedNumber != claimed else { return }
+        guard claimed &- workers[slot].claimedNumber <= workers[slot].sentNumber &- workers[slot].claimedNumber else {
+            condemn(worker, reason: "claims events that it was not sent")
+            return
         }
+        let timeout = pools[Int(workers[slot].pool)].timeoutMicros
+        while workers[slot].claimedNumber != claimed {
+            let place = workers[slot].queue[Int(workers[slot].claimedNumber) & (Self.slotCount - 1)]
+            let index = Int(place)
+            workers[slot].claimedNumber &+= 1
+            items[index].state = .started
+            // It began when the worker was free for it: after it was sent and after the answer before it.
+            items[index].startedMicros = max(items[index].sentMicros, workers[slot].lastMicros)
+            items[index].deadlineMicros = items[index].startedMicros &+ timeout
+            items[index].openAt = Int32(workers[slot].open.count)
+            workers[slot].open.append(place)
+            routes[Int(lanes[Int(items[index].lane)].route)].counts.started += 1
+        }
+    }
+
+    /// A worker has said what cannot be true. Nothing that it says from now on counts, and it has to go.
+    mutating func condemn(_ worker: Int32, reason: String) {
+        let slot = Int(worker)
+        guard workers[slot].isLive, !workers[slot].isLiar else { return }
+        workers[slot].isLiar = true
+        workers[slot].isDoomed = true
+        actions.append(.killForProtocol(worker: worker, reason: reason))
     }
 
     /// When the run behind a token was seen to begin; nil when there is no such run. For the latency figures.
@@ -45,66 +58,77 @@ extension Scheduler {
         worker: Int32, token: UInt64, status: RunStatus, delayMillis: UInt64 = 0, message: String = "", effects: RunEffects? = nil
     ) {
         let slot = Int(worker)
-        guard workers[slot].isLive, let place = find(token: token, worker: worker) else { return }
+        guard workers[slot].isLive, !workers[slot].isLiar, let place = find(token: token, worker: worker) else { return }
         let laneIndex = items[place].lane
         let lane = Int(laneIndex)
-        let route = lanes[lane].route
-        let pool = Int(workers[slot].pool)
-        guard items[place].state == .started || items[place].state == .pending else {
-            actions.append(.killForProtocol(worker: worker, reason: "answered an event that it had not taken"))
+        guard items[place].state == .started || items[place].state == .pending || faults.contains(.trustLiars) else {
+            condemn(worker, reason: "answered an event that it had not taken")
             return
         }
         let isHead = lanes[lane].head == Int32(place)
         if status == .skipped {
             guard items[place].state == .started, !isHead || lanes[lane].isBlocked else {
-                actions.append(.killForProtocol(worker: worker, reason: "skipped an event with nothing before it"))
+                condemn(worker, reason: "skipped an event with nothing before it")
                 return
             }
+            answerInTurn(place, worker: slot)
             leaveWorker(place, worker: slot)
             putBack(place)
             lanes[lane].isBlocked = true
             settle(laneIndex)
             return
         }
-        guard isHead || faults.contains(.overlapPending) || faults.contains(.ignoreLaneWorker) || faults.contains(.noBlockAfterFailure) else {
-            actions.append(.killForProtocol(worker: worker, reason: "answered an event before an earlier one of its subject"))
+        guard isHead || breaksOrder else {
+            condemn(worker, reason: "answered an event before an earlier one of its subject")
             return
         }
         if status == .pending {
             guard items[place].state == .started else { return }
+            answerInTurn(place, worker: slot)
             items[place].state = .pending
-            workers[slot].lastMicros = now
-            pools[pool].hasPending = true
+            pools[Int(workers[slot].pool)].hasPending = true
             // What was sent behind it in its lane will come back skipped.
             if lanes[lane].sent > 1 && !faults.contains(.overlapPending) { lanes[lane].isBlocked = true }
+            settle(laneIndex)
             return
         }
-        measure(slot: slot, place: place)
+        if items[place].state == .started {
+            measure(slot: slot)
+            answerInTurn(place, worker: slot)
+        }
         let wasTimedOut = items[place].isTimedOut
         leaveWorker(place, worker: slot)
         var status = status
-        var message = message
-        if wasTimedOut && status != .success {
-            // It gave up because it was cancelled. A success within the grace period is a success: the work is done.
-            status = .retry
-            message = timeoutMessage(route: route)
-        } else if status == .success, let violation = effects?.violation {
-            status = .fatal
-            message = violation
-        }
+        if status == .success, effects?.violation != nil { status = .fatal }
         switch status {
         case .success:
             succeed(place, effects: effects)
+        case .retry where wasTimedOut, .fatal where wasTimedOut && effects?.violation == nil:
+            // It gave up because it was cancelled, and nobody had to die. A success within the grace period is a success: the work is done.
+            fail(place, cause: .failure, message: timeoutMessage(route: lanes[lane].route), delayMicros: 0)
         case .retry:
             if faults.contains(.emitOnFailure), let effects { take(effects) }
             fail(place, cause: .failure, message: message, delayMicros: min(delayMillis, 86_400_000) * 1000)
         case .fatal:
-            fail(place, cause: .fatal, message: message, delayMicros: 0)
+            fail(place, cause: .fatal, message: effects?.violation ?? message, delayMicros: 0)
         case .pending, .skipped:
             break
         }
-        if workers[slot].isLive && workers[slot].isQuarantine { leaveQuarantine(worker) }
-        if workers[slot].isLive && workers[slot].isCondemned && workers[slot].open == 0 { liftCondemnation(worker) }
+    }
+
+    private var breaksOrder: Bool {
+        faults.contains(.overlapPending) || faults.contains(.ignoreLaneWorker) || faults.contains(.noBlockAfterFailure)
+            || faults.contains(.trustLiars)
+    }
+
+    /// Whether a cancelled run is still open.
+    private func hasTimedOut(_ slot: Int) -> Bool { workers[slot].open.contains { items[Int($0)].isTimedOut } }
+
+    /// The handler of an event has returned: the next one began no earlier.
+    @inline(__always) private mutating func answerInTurn(_ place: Int, worker slot: Int) {
+        workers[slot].isStuck = false
+        workers[slot].lastMicros = now
+        if items[place].token > workers[slot].lastToken { workers[slot].lastToken = items[place].token }
     }
 
     /// Called once after the answers of one worker in one turn: gives it and its pool new work.
@@ -112,7 +136,7 @@ extension Scheduler {
         guard workers[Int(worker)].isLive else { return }
         pumpWorker(worker)
         pump(pool: workers[Int(worker)].pool)
-        if workers[Int(worker)].isRetiring && workers[Int(worker)].inFlight == 0 { reportRetired(worker) }
+        reportIfRetired(worker)
     }
 
     /// The worker asks for more time for a run. Granted up to the lambda's `timeout-max` from its beginning.
@@ -125,14 +149,13 @@ extension Scheduler {
         items[place].deadlineMicros = min(max(items[place].deadlineMicros, wanted), items[place].startedMicros &+ limits.timeoutMax.micros)
     }
 
-    private mutating func measure(slot: Int, place: Int) {
+    @inline(__always) private mutating func measure(slot: Int) {
         let pool = Int(workers[slot].pool)
-        if items[place].state == .started {
-            let took = now > workers[slot].lastMicros ? now - workers[slot].lastMicros : 0
-            // Several answers in one turn share one time; the first gets it, the others count as instant. The mean comes out right.
-            pools[pool].handlerMicros += (Double(took) - pools[pool].handlerMicros) / 32
-        }
-        workers[slot].lastMicros = now
+        let took = now > workers[slot].lastMicros ? now - workers[slot].lastMicros : 0
+        // Several answers in one turn share one time; the first gets it, the others count as instant. The mean comes out right.
+        let mean = pools[pool].handlerMicros + (Double(took) - pools[pool].handlerMicros) / 32
+        pools[pool].handlerMicros = mean
+        pools[pool].queueAhead = Int(min(max(limits.queueAheadMicros / max(mean, 0.1), 2), Double(Self.slotCount)))
     }
 
     func timeoutMessage(route: Int32) -> String {
@@ -141,22 +164,34 @@ extension Scheduler {
     }
 
     /// An item is no longer at its worker.
-    mutating func leaveWorker(_ place: Int, worker slot: Int) {
-        if items[place].state == .started || items[place].state == .pending { workers[slot].open -= 1 }
-        workers[slot].isStuck = false
+    @inline(__always) mutating func leaveWorker(_ place: Int, worker slot: Int) {
+        let at = Int(items[place].openAt)
+        if at >= 0 {
+            let last = workers[slot].open.removeLast()
+            if Int(last) != place {
+                workers[slot].open[at] = last
+                items[Int(last)].openAt = Int32(at)
+            }
+            items[place].openAt = -1
+        }
+        let lane = Int(items[place].lane)
         workers[slot].inFlight -= 1
         workers[slot].bytesInFlight -= Int(items[place].bytes)
+        routes[Int(lanes[lane].route)].inFlight -= 1
         items[place].worker = -1
         items[place].token = 0
-        lanes[Int(items[place].lane)].sent -= 1
+        lanes[lane].sent -= 1
+        if items[place].isTimedOut && !workers[slot].isDoomed && !hasTimedOut(slot) {
+            // It has come to its end in time after all: the worker may go on.
+            workers[slot].isCondemned = false
+        }
+        if items[place].isProbe { pools[Int(workers[slot].pool)].isProbing = false }
     }
 
     /// An item that has left its worker unfinished waits in its lane again.
     mutating func putBack(_ place: Int) {
         items[place].state = .waiting
-        let route = Int(lanes[Int(items[place].lane)].route)
-        routes[route].waitingItems += 1
-        routes[route].waitingBytes += Int(items[place].bytes)
+        countWaiting(Int32(place), route: Int(lanes[Int(items[place].lane)].route))
     }
 
     /// Brings a lane into a consistent state after something of it has been answered or taken back.
@@ -174,30 +209,26 @@ extension Scheduler {
         }
         lanes[lane].isBlocked = false
         unbind(laneIndex)
-        if lanes[lane].hasFailed {
+        if lanes[lane].hasFailed || !routes[Int(lanes[lane].route)].isActive {
             setAside(laneIndex)
             return
         }
         lanes[lane].firstWaiting = lanes[lane].head
-        if lanes[lane].head < 0 {
-            if lanes[lane].rowsUnloaded > 0 {
-                if !lanes[lane].isParked && now >= lanes[lane].dueMicros { requestRows(laneIndex) }
-            } else if lanes[lane].queued == .none && !lanes[lane].isLoading {
-                freeLane(laneIndex)
-            }
+        if lanes[lane].head >= 0 {
+            offer(laneIndex)
             return
         }
-        offer(laneIndex)
-    }
-
-    /// Takes the first item off its lane.
-    mutating func popHead(_ laneIndex: Int32) {
-        let lane = Int(laneIndex)
-        let place = lanes[lane].head
-        lanes[lane].head = items[Int(place)].next
-        if lanes[lane].firstWaiting == place { lanes[lane].firstWaiting = items[Int(place)].next }
-        if lanes[lane].head < 0 { lanes[lane].tail = -1 }
-        lanes[lane].count -= 1
+        if lanes[lane].rowsUnloaded == 0 && !lanes[lane].isLoading {
+            freeLane(laneIndex)
+            return
+        }
+        dequeue(laneIndex)
+        guard lanes[lane].rowsUnloaded > 0, !lanes[lane].isParked || faults.contains(.ignoreParked), !lanes[lane].isLoading else { return }
+        if now >= lanes[lane].dueMicros, mayLoadRows(Int(lanes[lane].route)) {
+            requestRows(laneIndex)
+        } else {
+            schedule(laneIndex)
+        }
     }
 
     // MARK: success
@@ -206,8 +237,8 @@ extension Scheduler {
         let laneIndex = items[place].lane
         let route = Int(lanes[Int(laneIndex)].route)
         let pool = Int(routes[route].pool)
-        pools[pool].failStreak = 0
-        if pools[pool].isHolding { endHold(Int32(pool)) }
+        if !pools[pool].failedSubjects.isEmpty { pools[pool].failedSubjects.removeAll(keepingCapacity: true) }
+        if pools[pool].isHolding && !faults.contains(.holdForever) { endHold(Int32(pool)) }
         routes[route].counts.succeeded += 1
         if let effects { take(effects) }
         if !routes[route].dependents.isEmpty && !faults.contains(.forgetHandOn) {
@@ -219,33 +250,13 @@ extension Scheduler {
     }
 
     /// An item has reached its end: its position or row is done with and its memory is free.
-    mutating func finish(_ place: Int32) {
-        let item = items[Int(place)]
-        let laneIndex = item.lane
-        let route = Int(lanes[Int(laneIndex)].route)
-        if item.position != .max {
-            routes[route].done.insert(item.position)
-            routes[route].isDirty = true
-        }
-        if item.row >= 0 { finishRowEvent(item.row) }
-        if lanes[Int(laneIndex)].head == place {
-            popHead(laneIndex)
-        } else {
-            unlink(place)
-        }
+    @inline(__always) mutating func finish(_ place: Int32) {
+        let laneIndex = items[Int(place)].lane
+        let lane = Int(laneIndex)
+        if items[Int(place)].position != .max { finish(position: items[Int(place)].position, route: Int(lanes[lane].route)) }
+        if items[Int(place)].row >= 0 { finishRowEvent(items[Int(place)].row, bytes: Int(items[Int(place)].bytes)) }
+        if lanes[lane].head == place { popHead(lane) } else { unlink(place) }
         freeItem(place)
-    }
-
-    /// Takes an item out of the middle of its lane. Only deliberate faults need it.
-    private mutating func unlink(_ place: Int32) {
-        let lane = Int(items[Int(place)].lane)
-        var at = lanes[lane].head
-        while at >= 0 && items[Int(at)].next != place { at = items[Int(at)].next }
-        guard at >= 0 else { return }
-        items[Int(at)].next = items[Int(place)].next
-        if lanes[lane].tail == place { lanes[lane].tail = at }
-        if lanes[lane].firstWaiting == place { lanes[lane].firstWaiting = items[Int(place)].next }
-        lanes[lane].count -= 1
     }
 
     /// Puts emitted events into the present commit.
@@ -254,12 +265,10 @@ extension Scheduler {
         for emit in effects.emits {
             hasEffects = true
             let buffer = appends(to: emit.stream)
-            for index in 0..<emit.records.count { buffer.append(copying: emit.records.record(index)) }
+            buffer.append(copying: emit.records, 0..<emit.records.count)
+            commitBytes += emit.records.size
         }
     }
-
-    /// The records that the present commit appends to a stream.
-    func existingAppends(to stream: StreamID) -> RecordBuffer? { appendBuffers[stream] }
 
     mutating func appends(to stream: StreamID) -> RecordBuffer {
         if let buffer = appendBuffers[stream] { return buffer }
@@ -274,6 +283,7 @@ extension Scheduler {
         for dependentIndex in routes[Int(route)].dependents.indices {
             let dependent = routes[Int(route)].dependents[dependentIndex]
             hasEffects = true
+            commitBytes += Int(view.header.pointee.size) + output.count
             if dependent.upstreams.count == 1 {
                 var inputs = EncodedPairs()
                 output.withUnsafeBytes { output in

@@ -10,24 +10,33 @@ extension Scheduler {
     mutating func runDue(pool: Int32) {
         let index = Int(pool)
         guard !pools[index].isPaused, !isStalled, !pools[index].workers.isEmpty else { return }
-        var asked = 0
-        while let first = pools[index].due.first, first.dueMicros <= now, asked < 256 {
-            if pools[index].isHolding {
-                guard !pools[index].isProbing, now >= pools[index].probeDueMicros else { return }
-                if asked > 0 { return }
+        while let first = pools[index].due.first, first.dueMicros <= now {
+            let lane = Int(first.lane)
+            guard lanes[lane].isLive, lanes[lane].serial == first.serial, lanes[lane].dueMicros == first.dueMicros, lanes[lane].count == 0,
+                lanes[lane].rowsUnloaded > 0, !lanes[lane].isLoading, !lanes[lane].isParked || faults.contains(.ignoreParked),
+                routes[Int(lanes[lane].route)].isActive
+            else {
+                _ = pools[index].due.pop()
+                continue
             }
+            guard mayLoadRows(Int(lanes[lane].route)) else { return }
             _ = pools[index].due.pop()
-            let lane = lanes[Int(first.lane)]
-            guard lane.isLive, lane.serial == first.serial, lane.dueMicros == first.dueMicros, lane.count == 0, !lane.isParked else { continue }
             requestRows(first.lane)
-            asked += 1
         }
+    }
+
+    /// Whether there is room for what would be loaded.
+    func mayLoadRows(_ route: Int) -> Bool {
+        let pool = Int(routes[route].pool)
+        if pools[pool].isHolding { return pools[pool].rowLoads == 0 && pools[pool].ready.head < 0 && mayProbe(pool) }
+        return pools[pool].rowLoads < limits.rowLoadsMax && routes[route].waitingBytes < limits.waitingBytesMax && !isHeldBack(route)
     }
 
     mutating func requestRows(_ laneIndex: Int32) {
         let lane = Int(laneIndex)
         guard !lanes[lane].isLoading else { return }
         lanes[lane].isLoading = true
+        pools[Int(routes[Int(lanes[lane].route)].pool)].rowLoads += 1
         actions.append(
             .loadRows(
                 route: lanes[lane].route, lane: laneIndex, serial: lanes[lane].serial, hash: lanes[lane].hash,
@@ -39,27 +48,21 @@ extension Scheduler {
         let lane = Int(laneIndex)
         guard lanes[lane].isLive, lanes[lane].serial == serial, lanes[lane].isLoading else { return }
         lanes[lane].isLoading = false
-        if lanes[lane].hasFailed || lanes[lane].isParked { return }
         let route = lanes[lane].route
-        if loaded.isEmpty {
-            // They are not written yet, or gone: with the next tick again, or nothing is left.
-            if lanes[lane].rowsUnloaded > 0 {
-                lanes[lane].dueMicros = now &+ 50_000
-                schedule(laneIndex)
-            } else {
-                settle(laneIndex)
-            }
-            return
-        }
+        let pool = routes[Int(route)].pool
+        pools[Int(pool)].rowLoads -= 1
         for row in faults.contains(.reverseRows) ? loaded.reversed() : loaded {
             lanes[lane].rowsUnloaded -= 1
             lanes[lane].loadedThrough = max(lanes[lane].loadedThrough, row.id)
-            guard row.done < UInt32(row.records.count) else { continue }
+            let count = row.records.count
+            guard row.done < UInt32(count) else {
+                // Nothing is left of it; it should not be there.
+                commit.deferred.append(.remove(id: row.id))
+                continue
+            }
             let batch = makeBatch(EventBatch(stream: routes[Int(route)].stream, base: 0, records: row.records))
-            let place = makeRow(
-                LoadedRow(
-                    id: row.id, count: UInt32(row.records.count), done: row.done, bytes: row.records.size, history: row.history, route: route))
-            for index in Int(row.done)..<row.records.count {
+            let place = makeRow(LoadedRow(id: row.id, count: UInt32(count), done: row.done, history: row.history, route: route))
+            for index in Int(row.done)..<count {
                 let item = makeItem(
                     Item(
                         batch: batch, index: Int32(index), position: .max, row: place, lane: laneIndex,
@@ -67,129 +70,147 @@ extension Scheduler {
                 append(item, to: laneIndex)
             }
         }
-        if lanes[lane].rowsUnloaded <= 0 {
-            lanes[lane].rowsUnloaded = 0
-            lanes[lane].reservedRowEnd = 0
+        if lanes[lane].count > 0 {
+            if lanes[lane].dropsFirst { dropHead(laneIndex) }
+            settle(laneIndex)
+        } else if lanes[lane].rowsUnloaded > 0 {
+            // They could not be read, or are not written yet: again in a moment.
+            lanes[lane].dueMicros = now &+ 50_000
+            schedule(laneIndex)
+        } else {
+            settle(laneIndex)
         }
-        routes[Int(route)].laneAsideCount = max(0, routes[Int(route)].laneAsideCount - 1)
-        settle(laneIndex)
-        pump(pool: routes[Int(route)].pool)
+        pump(pool: pool)
     }
 
     /// A load of rows failed; it is asked for again.
     public mutating func rowsFailed(lane: Int32, serial: UInt32) { rowsLoaded(lane: lane, serial: serial, rows: []) }
 
     /// The first event that is left of a row has reached its end.
-    mutating func finishRowEvent(_ place: Int32) {
-        guard var row = rows[Int(place)] else { return }
-        row.done += 1
-        row.history = FailureHistory()
-        if row.done == row.count {
-            commit.deferred.append(.remove(id: row.id))
-            routes[Int(row.route)].deferredBytes = max(0, routes[Int(row.route)].deferredBytes - row.bytes)
-            if row.isDirty { dirtyRows.removeAll { $0 == place } }
+    mutating func finishRowEvent(_ place: Int32, bytes: Int) {
+        let row = Int(place)
+        guard rows[row] != nil else { return }
+        routes[Int(rows[row]!.route)].deferredBytes -= bytes
+        rows[row]!.done += 1
+        rows[row]!.history = FailureHistory()
+        if rows[row]!.done == rows[row]!.count {
+            if !faults.contains(.keepFinishedRows) { commit.deferred.append(.remove(id: rows[row]!.id)) }
             freeRow(place)
-            return
+        } else {
+            markDirty(row: place)
         }
-        rows[Int(place)] = row
-        markDirty(place)
-    }
-
-    mutating func markDirty(_ place: Int32) {
-        guard let row = rows[Int(place)], !row.isDirty else { return }
-        rows[Int(place)]?.isDirty = true
-        dirtyRows.append(place)
     }
 
     // MARK: an operator's hands
 
     /// Gives dead letters another chance: each becomes a row behind those of its subject. Part of the present commit.
-    public mutating func redrive(_ letters: [DeadLetter]) {
+    ///
+    /// - Returns: ids of those that it could not be done for: their lambda has no such route any more, or it is done already.
+    @discardableResult
+    public mutating func redrive(_ letters: [DeadLetter]) -> [Int64] {
+        var refused: [Int64] = []
         for letter in letters {
-            guard let route = routeByID[letter.route], routes[Int(route)].isActive else { continue }
-            let view = letter.records.view(0)
-            letter.records.record(0).pointee.flags |= 1 << 1
-            addRow(route: route, view: view, records: letter.records)
-            commit.deadRemoved.append(letter.id)
+            guard let route = routeByID[letter.route], routes[Int(route)].isActive, letter.records.count == 1,
+                goneLetters.insert(letter.id).inserted
+            else {
+                refused.append(letter.id)
+                continue
+            }
+            // A copy: the caller may show the letter to somebody else.
+            let records = RecordBuffer(capacity: letter.records.size, count: 1)
+            records.append(copying: letter.records.record(0)).pointee.flags |= UInt8(CAPELET_RECORD_REDRIVEN)
+            addRow(route: route, records: records)
+            if !faults.contains(.keepRedrivenLetters) { commit.deadRemoved.append(letter.id) }
+            hasEffects = true
         }
-        hasEffects = true
+        return refused
     }
 
     /// Drops dead letters. Part of the present commit.
     public mutating func dropDead(_ ids: [(id: Int64, route: RouteID)]) {
-        for entry in ids {
+        for entry in ids where goneLetters.insert(entry.id).inserted {
             commit.deadRemoved.append(entry.id)
             if let route = routeByID[entry.route] { routes[Int(route)].counts.dropped += 1 }
+            hasEffects = true
         }
-        hasEffects = true
     }
 
-    private mutating func addRow(route: Int32, view: RecordView, records: RecordBuffer) {
-        let pool = Int(routes[Int(route)].pool)
-        let hash = pools[pool].lambda.order == .none ? Self.ownHash(view) : view.header.pointee.subject_hash
+    private mutating func addRow(route: Int32, records: RecordBuffer) {
+        let header = records.record(0)
+        let hash = pools[Int(routes[Int(route)].pool)].isOrdered ? header.pointee.subject_hash : Self.ownHash(header)
         var lane = routes[Int(route)].lanes.find(hash)
         if lane < 0 {
             lane = makeLane(route: route, hash: hash)
             lanes[Int(lane)].isOnProbation = true
         } else {
-            // Rows come before whatever is taken later, but what already waits in memory goes first: onto disk with it, in order.
+            // What is in memory already goes first: those that wait onto disk, the others get a row.
             spillWaiting(lane)
-            reserveRowIDs(lane)
+            keep(lane)
         }
-        let row = DeferredRow(
-            id: takeRowID(), route: routes[Int(route)].id, subjectHash: hash, records: records, state: .deferred, dueMillis: wallMillis,
-            history: FailureHistory())
-        commit.deferred.append(.insert(row))
+        let isNew = lanes[Int(lane)].count == 0 && lanes[Int(lane)].rowsUnloaded == 0
+        commit.deferred.append(
+            .insert(
+                DeferredRow(
+                    id: takeRowID(), route: routes[Int(route)].id, subjectHash: hash, records: records, state: isNew ? .deferred : .behind,
+                    dueMillis: wallMillis, history: FailureHistory())))
+        // Later followers come behind it.
         spilling[SpillKey(lane: lane, serial: lanes[Int(lane)].serial)] = nil
         lanes[Int(lane)].rowsUnloaded += 1
         routes[Int(route)].deferredBytes += records.size
-        if lanes[Int(lane)].count == 0 && !lanes[Int(lane)].isParked && !lanes[Int(lane)].isLoading {
-            lanes[Int(lane)].dueMicros = min(max(lanes[Int(lane)].dueMicros, 1), now)
+        commitBytes += records.size
+        if isNew {
+            lanes[Int(lane)].dueMicros = now
             schedule(lane)
         }
     }
 
-    /// Parked and waiting rows of these routes are tried at once: an operator asked for it, or the lambda's generation or configuration is new.
+    /// Parked and waiting rows of these routes are tried at once: an operator asked for it.
     public mutating func retryNow(lambda: String, hash: UInt64? = nil) {
-        for index in routes.indices where routes[index].lambda == lambda && routes[index].isActive {
-            for lane in routes[index].lanes.lanes where hash == nil || lanes[Int(lane)].hash == hash {
-                guard lanes[Int(lane)].count == 0, lanes[Int(lane)].rowsUnloaded > 0, !lanes[Int(lane)].isLoading else { continue }
-                lanes[Int(lane)].isParked = false
-                lanes[Int(lane)].dueMicros = now
-                schedule(lane)
+        guard let pool = poolByLambda[lambda] else { return }
+        retry(pool: pool, hash: hash, onlyParked: false)
+        pump(pool: pool)
+    }
+
+    /// Parked subjects get one more attempt; with `onlyParked` false those that wait for their next try do not wait any longer either.
+    mutating func retry(pool: Int32, hash: UInt64?, onlyParked: Bool) {
+        for route in pools[Int(pool)].routes {
+            for laneIndex in routes[Int(route)].lanes.lanes {
+                let lane = Int(laneIndex)
+                guard hash == nil || lanes[lane].hash == hash, lanes[lane].isParked || !onlyParked else { continue }
+                lanes[lane].isParked = false
+                if lanes[lane].hasFailed {
+                    lanes[lane].dueMicros = now
+                } else if lanes[lane].count == 0 && lanes[lane].rowsUnloaded > 0 {
+                    lanes[lane].dueMicros = now
+                    schedule(laneIndex)
+                }
             }
         }
     }
-}
 
-extension Scheduler {
-    /// Drops the parked event at the head of a subject's rows, if nothing of the subject runs: it ends as dropped, and the subject goes on.
+    /// Drops the first event of a subject that waits or is parked, as an operator wants it; those behind it go on. Part of a later commit.
     ///
-    /// - Returns: false when the subject is not parked any more.
-    public mutating func dropParked(lambda: String, hash: UInt64, row: DeferredRow) -> Bool {
-        for index in routes.indices where routes[index].lambda == lambda && routes[index].isActive && routes[index].id == row.route {
-            let lane = routes[index].lanes.find(hash)
-            guard lane >= 0, lanes[Int(lane)].isParked, lanes[Int(lane)].count == 0, !lanes[Int(lane)].isLoading else { continue }
-            skipDependents(route: Int32(index), view: row.records.view(Int(row.done)))
-            if row.done + 1 >= UInt32(row.records.count) {
-                commit.deferred.append(.remove(id: row.id))
-                lanes[Int(lane)].rowsUnloaded -= 1
-                routes[index].deferredBytes = max(0, routes[index].deferredBytes - row.records.size)
-            } else {
-                commit.deferred.append(
-                    .update(id: row.id, done: row.done + 1, state: .deferred, dueMillis: wallMillis, history: FailureHistory()))
-            }
-            routes[index].counts.dropped += 1
-            hasEffects = true
-            lanes[Int(lane)].isParked = false
-            lanes[Int(lane)].dueMicros = now
-            if lanes[Int(lane)].rowsUnloaded > 0 {
-                schedule(lane)
-            } else {
-                settle(lane)
-            }
-            return true
-        }
-        return false
+    /// - Returns: false when the subject has no such event: nothing is deferred, or it runs right now.
+    public mutating func dropFirst(route: RouteID, hash: UInt64) -> Bool {
+        guard let place = routeByID[route], routes[Int(place)].isActive else { return false }
+        let lane = routes[Int(place)].lanes.find(hash)
+        guard lane >= 0, lanes[Int(lane)].count == 0, lanes[Int(lane)].rowsUnloaded > 0 else { return false }
+        lanes[Int(lane)].dropsFirst = true
+        lanes[Int(lane)].isParked = false
+        lanes[Int(lane)].dueMicros = now
+        requestRows(lane)
+        return true
+    }
+
+    private mutating func dropHead(_ laneIndex: Int32) {
+        let lane = Int(laneIndex)
+        let route = Int(lanes[lane].route)
+        let place = lanes[lane].head
+        lanes[lane].dropsFirst = false
+        routes[route].counts.dropped += 1
+        skipDependents(route: Int32(route), view: record(items[Int(place)]))
+        uncountWaiting(place, route: route)
+        finish(place)
+        hasEffects = true
     }
 }

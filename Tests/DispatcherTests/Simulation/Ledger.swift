@@ -17,33 +17,61 @@ struct Ledger {
         var offset: UInt64
     }
 
-    /// Runs that are going on, by lambda and subject.
+    /// What is known of one event of one lambda.
+    private struct Event {
+        /// Runs that began, over all lives of the host.
+        var runs = 0
+        /// Runs that failed by their own doing: the attempt number must not be above.
+        var charges = 0
+        /// The life of the host in which it last began.
+        var life = -1
+    }
+
+    /// Lambdas without order.
+    var unordered: Set<String> = []
+    /// Runs that are going on, by lambda and subject; without order by event.
     private(set) var running: [Key: EventKey] = [:]
-    /// Largest offset that has begun for the first time, in order runs.
+    /// Largest offset that has begun in this life of the host, runs again not counted.
     private var firstRuns: [Key: UInt64] = [:]
-    /// The last thing each event's run said: true for success.
-    private(set) var lastResult: [EventKey: Bool] = [:]
     private(set) var succeeded: Set<EventKey> = []
-    private(set) var everRun: Set<EventKey> = []
-    /// Runs by event, over all lives of the host.
-    private(set) var runs: [EventKey: Int] = [:]
+    private var events: [EventKey: Event] = [:]
     /// Events whose last run failed and that have not ended since: nothing later of their subject may begin.
     private var failing: [Key: Set<UInt64>] = [:]
+    private var life = 0
 
-    mutating func begin(lambda: String, run: SimulatedRun) throws(Violation) {
-        let key = Key(lambda: lambda, domain: run.domain, subject: run.subject)
-        let event = EventKey(lambda: lambda, domain: run.domain, offset: run.offset)
+    private func key(_ lambda: String, _ run: SimulatedRun) -> Key {
+        Key(lambda: lambda, domain: run.domain, subject: unordered.contains(lambda) ? "\(run.offset)" : run.subject)
+    }
+
+    func hasRun(_ event: EventKey) -> Bool { events[event] != nil }
+
+    func runs(_ event: EventKey) -> Int { events[event]?.runs ?? 0 }
+
+    mutating func begin(lambda: String, run: SimulatedRun, attemptsMax: Int) throws(Violation) {
+        let key = key(lambda, run)
+        let eventKey = EventKey(lambda: lambda, domain: run.domain, offset: run.offset)
         if let other = running[key] {
             throw Violation(description: "\(lambda) runs offset \(run.offset) of \(run.subject) while offset \(other.offset) still runs")
         }
-        running[key] = event
-        runs[event, default: 0] += 1
-        everRun.insert(event)
-        guard !run.isMarked else { return }
+        running[key] = eventKey
+        var event = events[eventKey] ?? Event()
+        event.runs += 1
+        let isFirstInLife = event.life != life
+        event.life = life
+        let charges = event.charges
+        events[eventKey] = event
+        if run.attempt == 0 || Int(run.attempt) - 1 > charges {
+            throw Violation(
+                description: "\(lambda) runs offset \(run.offset) of \(run.subject) as attempt \(run.attempt) after \(charges) failures of its own")
+        }
+        if Int(run.attempt) > attemptsMax {
+            throw Violation(description: "\(lambda) runs offset \(run.offset) of \(run.subject) as attempt \(run.attempt) of \(attemptsMax)")
+        }
+        guard !run.isMarked, !unordered.contains(lambda) else { return }
         if let before = failing[key]?.filter({ $0 < run.offset }).min() {
             throw Violation(description: "\(lambda) runs offset \(run.offset) of \(run.subject) before failed offset \(before) has ended")
         }
-        if runs[event] == 1 {
+        if isFirstInLife {
             if let last = firstRuns[key], last > run.offset {
                 throw Violation(description: "\(lambda) runs offset \(run.offset) of \(run.subject) for the first time after offset \(last)")
             }
@@ -51,29 +79,36 @@ struct Ledger {
         }
     }
 
+    /// A run has ended; `success` nil: it was cut off.
     mutating func end(lambda: String, run: SimulatedRun, success: Bool?) {
-        let key = Key(lambda: lambda, domain: run.domain, subject: run.subject)
+        let key = key(lambda, run)
         let event = EventKey(lambda: lambda, domain: run.domain, offset: run.offset)
         if running[key] == event { running[key] = nil }
         guard let success else { return }
-        lastResult[event] = success
         if success {
             succeeded.insert(event)
             failing[key]?.remove(run.offset)
         } else {
-            failing[key, default: []].insert(run.offset)
+            if !run.isMarked { failing[key, default: []].insert(run.offset) }
+            charge(lambda: lambda, run: run)
         }
     }
 
+    /// A run has failed by its own doing.
+    mutating func charge(lambda: String, run: SimulatedRun) {
+        events[EventKey(lambda: lambda, domain: run.domain, offset: run.offset), default: Event()].charges += 1
+    }
+
     /// The event was given up on.
-    mutating func dead(lambda: String, domain: UInt32, subject: String, offset: UInt64) {
+    mutating func ended(lambda: String, domain: UInt32, subject: String, offset: UInt64) {
         failing[Key(lambda: lambda, domain: domain, subject: subject)]?.remove(offset)
     }
 
-    /// The host has died and all its workers with it.
-    mutating func hostDied() { running = [:] }
-
-    mutating func workerDied(lambda: String, runs: [SimulatedRun]) {
-        for run in runs { end(lambda: lambda, run: run, success: nil) }
+    /// The host has died and all its workers with it. What failed last is known only as far as it was written: first runs may repeat.
+    mutating func hostDied() {
+        running = [:]
+        firstRuns = [:]
+        failing = [:]
+        life += 1
     }
 }

@@ -22,8 +22,14 @@ struct Script {
     let hanging: UInt64
     let pending: UInt64
     let poisonous: UInt64
+    /// In per cent of claims.
+    let batching: UInt64
+    /// In per mille of worker steps.
+    let lying: UInt64
     /// In the drain phase every run succeeds.
     var isCalm = false
+    /// What every lambda depends on is gone: every run fails.
+    var isOutage = false
 
     init(seed: UInt64) {
         self.seed = seed
@@ -33,6 +39,8 @@ struct Script {
         hanging = random.next(upTo: 2)
         pending = random.next(upTo: 3) == 0 ? random.next(upTo: 40) : 0
         poisonous = random.next(upTo: 3)
+        batching = random.next(upTo: 2) == 0 ? random.next(upTo: 60) : 0
+        lying = random.next(upTo: 3) == 0 ? random.next(upTo: 8) : 0
     }
 
     func run(lambda: String, event: UInt64, attempt: Int) -> ScriptedRun {
@@ -41,6 +49,7 @@ struct Script {
         let fate = random.next(upTo: 99)
         let runs = Int(random.next(upTo: 3)) + 1
         let isPending = random.next(upTo: 99) < pending
+        if isOutage { return isPending ? .pendingRetry : .retry }
         if fate < poisonous { return [.fatal, .crash, .retry][Int(event % 3)] }
         var edge = poisonous + failing
         if fate < edge { return attempt <= runs ? (isPending ? .pendingRetry : .retry) : .success }

@@ -17,42 +17,40 @@ struct SimulatedRun {
 struct SimulatedWorker {
     var lambda: String
     var number: Int32
-    /// Everything it was ever sent and has not given back; the first `claimed` are begun.
+    /// Of what it was sent, what it has not claimed.
     var inbox: [SimulatedRun] = []
-    var claimed = 0
-    /// Channel number of `inbox[0]`.
-    var base: UInt32 = 0
+    /// Claimed and not yet run; more than one with `handle_batch`.
+    var batch: [SimulatedRun] = []
+    /// Channel number of the first event of `inbox`.
+    var claimedNumber: UInt32 = 0
     var blocked: Set<UInt64> = []
     var pending: [SimulatedRun] = []
     /// Hangs in this run until it is killed or cancelled.
     var hung: SimulatedRun?
-    var isDead = false
-    var isTimedOut = false
+    /// Since when.
+    var hungMicros: UInt64 = 0
+    /// It has said what cannot be true.
+    var hasLied = false
 
-    var claimedNumber: UInt32 { base &+ UInt32(claimed) }
-
-    /// The next run to begin, after answering those that must be skipped.
-    mutating func claim() -> SimulatedRun? {
-        guard hung == nil, claimed < inbox.count else { return nil }
-        claimed += 1
-        return inbox[claimed - 1]
+    /// Takes events from the inbox: one, or several at once.
+    mutating func claim(_ count: Int) {
+        let taken = min(count, inbox.count)
+        batch.append(contentsOf: inbox.prefix(taken))
+        inbox.removeFirst(taken)
+        claimedNumber &+= UInt32(taken)
     }
 
     func isBlocked(_ run: SimulatedRun) -> Bool { blocked.contains(UInt64(run.lane) << 32 | UInt64(run.epoch)) }
 
     mutating func block(_ run: SimulatedRun) { blocked.insert(UInt64(run.lane) << 32 | UInt64(run.epoch)) }
 
-    /// Forgets what is answered and begun, so that the inbox stays short.
-    mutating func compact() {
-        inbox.removeFirst(claimed)
-        base &+= UInt32(claimed)
-        claimed = 0
-    }
-
     /// Gives back what it has not begun; returns how many.
     mutating func withdraw() -> Int {
-        let count = inbox.count - claimed
-        inbox.removeLast(count)
+        let count = inbox.count
+        inbox = []
         return count
     }
+
+    /// What it has begun and not ended.
+    var open: [SimulatedRun] { pending + (hung.map { [$0] } ?? []) + batch }
 }
