@@ -148,9 +148,15 @@ extension Engine {
         let routes = await query { $0.scheduler.activeRoutes }
         for route in routes {
             guard let row = try? journal.deferredRows(route, subjectHash: subjectHash, after: 0, maximumBytes: 1).first, row.id == id else { continue }
-            let isDropped = await query { $0.scheduler.dropParked(lambda: lambda, hash: subjectHash, row: row) }
-            await settle()
-            return isDropped
+            guard await query({ $0.scheduler.dropFirst(route: route, hash: subjectHash) }) else { return false }
+            // The row is read, its first event dropped, and that written: seen in the journal.
+            let deadline = ContinuousClock.now + .seconds(10)
+            while ContinuousClock.now < deadline {
+                let first = try? journal.deferredRows(route, subjectHash: subjectHash, after: 0, maximumBytes: 1).first
+                if first?.id != row.id || first?.done != row.done { return true }
+                try? await Task.sleep(for: .milliseconds(5))
+            }
+            return false
         }
         return false
     }
