@@ -45,12 +45,12 @@ struct KillTests {
             load.stop()
             try await group.waitForAll()
         }
-        try await host.settled()
-
         let sent = load.sent
+        let expected = Set(sent.map { RunRecord.Event(subject: $0.subject, sequence: $0.offset) })
+        try await host.settled { host.record("second").finished.count >= sent.count && host.record("sink").finished.count >= sent.count }
+
         #expect(sent.count > rounds * 10)
         #expect(longest < .seconds(1), "descendants outlived the host")
-        let expected = Set(sent.map { RunRecord.Event(subject: $0.subject, sequence: $0.offset) })
         for lambda in ["first", "second"] {
             let record = host.record(lambda)
             #expect(record.finished == expected, "\(lambda): \(expected.subtracting(record.finished).count) of \(expected.count) are missing")

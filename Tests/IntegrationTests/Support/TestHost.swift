@@ -164,10 +164,13 @@ final class TestHost: Sendable {
         }
     }
 
-    /// Waits until no lambda has anything left to do.
-    func settled(within limit: Duration = patience * 2) async throws {
+    /// Waits until no lambda has anything left to do. What a lambda has just finished reaches those after it with the next commit, so with
+    /// topologies and emits `also` has to say what is to be there in the end.
+    func settled(within limit: Duration = patience * 2, also isThere: () async throws -> Bool = { true }) async throws {
         let isDone = await eventually(within: limit, every: .milliseconds(50)) {
-            try await self.status().lambdas.allSatisfy { $0.lag == 0 && $0.inFlight == 0 && $0.waiting == 0 && $0.deferred == 0 }
+            let isIdle = try await self.status().lambdas.allSatisfy { $0.lag == 0 && $0.inFlight == 0 && $0.waiting == 0 && $0.deferred == 0 }
+            guard isIdle else { return false }
+            return try await isThere()
         }
         if !isDone { throw TestTrouble("not everything was handled:\n\(try await get("/v1/status").text)\n\(log.suffix(3000))") }
     }
