@@ -5,7 +5,7 @@ import Testing
 
 /// Runs seeds: a few hundred in every test run, any number in `make simulate SEEDS=...` (CAPELET_SEEDS), one with a trace with CAPELET_SEED.
 @Suite struct SimulationTests {
-    static let steps = 1200
+    static let steps = 800
 
     static func run(seed: UInt64, steps: Int = steps, faults: SchedulerFaults = [], isTracing: Bool = false) throws {
         let simulation = try Simulation(seed: seed, faults: faults, isTracing: isTracing)

@@ -116,8 +116,8 @@ extension Scheduler {
                 lane = makeLane(route: route, hash: hash)
             } else {
                 if lanes[Int(lane)].rowsUnloaded > 0 && !faults.contains(.overtakeRows) {
-                    // A lambda that holds copies nothing more out: its rows are probes enough.
-                    if pools[pool].isHolding { return .full }
+                    // A lambda that holds copies nothing more out: its rows are probes enough. Those of a parked subject are not.
+                    if pools[pool].isHolding && !lanes[Int(lane)].isParked { return .full }
                     spill(header, position: position, lane: lane)
                     routes[index].cursor += 1
                     return .taken

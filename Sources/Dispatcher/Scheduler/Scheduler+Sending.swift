@@ -13,7 +13,10 @@ extension Scheduler {
     /// Events that this worker may be sent now.
     @inline(__always) func credit(_ worker: Int32) -> Int {
         let slot = Int(worker)
-        guard workers[slot].takesEvents, workers[slot].bytesInFlight < limits.inboxBytesMax, !isStalled else { return 0 }
+        guard workers[slot].isLive, !workers[slot].isRetiring, !workers[slot].isQuarantine, !workers[slot].isCondemned,
+            !workers[slot].isDoomed, !workers[slot].isWithdrawing, !workers[slot].isStuck,
+            workers[slot].bytesInFlight < limits.inboxBytesMax, !isStalled
+        else { return 0 }
         let pool = Int(workers[slot].pool)
         guard !pools[pool].isPaused else { return 0 }
         var most = pools[pool].queueAhead

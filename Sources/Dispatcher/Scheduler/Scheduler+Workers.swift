@@ -118,15 +118,16 @@ extension Scheduler {
         for (index, place) in held.enumerated() {
             let hasBegun = index < begun.count
             let lane = Int(items[Int(place)].lane)
-            if faults.contains(.doneWhenInterrupted) && hasBegun && items[Int(place)].position != .max {
-                finish(position: items[Int(place)].position, route: Int(lanes[lane].route))
-            }
             leaveWorker(Int(place), worker: slot)
             if faults.contains(.forgetUnclaimed) && !hasBegun {
                 items[Int(place)].state = .failed
                 continue
             }
             putBack(Int(place))
+            if faults.contains(.doneWhenInterrupted) && hasBegun && lanes[lane].head == place {
+                uncountWaiting(place, route: Int(lanes[lane].route))
+                finish(place)
+            }
             if touched.last != Int32(lane) { touched.append(Int32(lane)) }
         }
         // Lane numbers at a dead worker are not given back.

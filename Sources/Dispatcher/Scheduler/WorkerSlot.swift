@@ -46,9 +46,4 @@ struct WorkerSlot {
     var isStuck = false
     /// Whether the place is in use.
     var isLive = true
-
-    /// Whether it may be sent anything, apart from how much it has.
-    @inline(__always) var takesEvents: Bool {
-        isLive && !(isRetiring || isQuarantine || isCondemned || isDoomed || isWithdrawing || isStuck)
-    }
 }

@@ -29,6 +29,8 @@ struct SimulatedWorker {
     var hung: SimulatedRun?
     /// Since when.
     var hungMicros: UInt64 = 0
+    /// Some runs that it has answered: it may say so again.
+    var answered: [UInt64] = []
     /// It has said what cannot be true.
     var hasLied = false
 

@@ -75,7 +75,7 @@ extension Simulation {
             if chance(50) { scheduler.setStalled(true) }
             return
         }
-        scheduler.setStalled(false)
+        if scheduler.isStalled { scheduler.setStalled(false) }
         commitWaiting = nil
         commitsWritten += 1
         for append in commit.appends where append.stream != streams["e"] {

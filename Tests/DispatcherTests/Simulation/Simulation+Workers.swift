@@ -107,6 +107,11 @@ extension Simulation {
             try lie(number)
             return
         }
+        if chance(3), let token = worker.answered.randomElement(using: &random) {
+            // An old thing again: ignored.
+            scheduler.result(worker: number, token: token, status: .success)
+            noteDead()
+        }
         if !worker.pending.isEmpty && chance(50) {
             let index = Int(random.next(upTo: UInt64(worker.pending.count - 1)))
             let run = worker.pending.remove(at: index)
@@ -232,8 +237,12 @@ extension Simulation {
         note("\(worker.lambda)\(number) answers \(run.subject) offset \(run.offset): \(status)")
         ledger.end(lambda: worker.lambda, run: run, success: status == .success)
         scheduler.result(worker: number, token: run.token, status: status, message: "scripted", effects: effects)
-        // Now and then it says it twice, or an old thing again.
-        if chance(3) { scheduler.result(worker: number, token: run.token, status: .success) }
+        let pool = scheduler.pools[Int(scheduler.poolByLambda[worker.lambda]!)]
+        if status == .success && pool.isHolding && scheduler.workers[Int(number)].isLive {
+            throw Violation(description: "\(worker.lambda) holds although an event has succeeded")
+        }
+        workers[number]?.answered.append(run.token)
+        if worker.answered.count > 8 { workers[number]?.answered.removeFirst() }
         noteDead()
         scheduler.answered(worker: number)
         try act()
