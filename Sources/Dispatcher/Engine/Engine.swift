@@ -75,6 +75,7 @@ public final class Engine: @unchecked Sendable {
     let mailbox: Mailbox
     let reader: JournalReader
     private let finished = DispatchSemaphore(value: 0)
+    private let isStarted = Mutex(false)
 
     // Everything below belongs to the engine's thread.
     var scheduler: Scheduler
@@ -142,6 +143,7 @@ public final class Engine: @unchecked Sendable {
         thread.name = "capelet-engine"
         thread.stackSize = 4 << 20
         reader.start(mailbox: mailbox)
+        isStarted.withLock { $0 = true }
         thread.start()
     }
 
@@ -157,6 +159,7 @@ public final class Engine: @unchecked Sendable {
     ///
     /// - Parameter drain: how long running events may take. A second call with a shorter time hurries the first.
     public func stop(drain: Duration) {
+        guard isStarted.withLock({ $0 }) else { return }
         let millis = Int64(drain.micros / 1000)
         perform { $0.beginStop(drainMillis: millis) }
         finished.wait()
@@ -238,7 +241,7 @@ public final class Engine: @unchecked Sendable {
         isStopping = true
         scheduler.setStalled(true)
         supervisor.stopStarting()
-        for worker in workers { if let worker { scheduler.retire(worker: worker.number) } }
+        for worker in workers { if let worker { scheduler.requestWithdrawal(worker.number) } }
     }
 
     /// One step towards the end; true: the thread ends.
