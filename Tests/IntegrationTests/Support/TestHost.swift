@@ -204,7 +204,7 @@ struct HostView: Decodable, Sendable {
     var warnings: [String]
 
     /// The TCP port.
-    var port: Int? { listening.compactMap { $0.contains("/") ? nil : Int($0.split(separator: ":").last ?? "") }.first }
+    var port: Int? { listening.first { $0.hasPrefix("http:") }.flatMap { Int($0.split(separator: ":").last ?? "") } }
 }
 
 struct LambdaView: Decodable, Sendable {
