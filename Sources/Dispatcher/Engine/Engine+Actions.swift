@@ -42,9 +42,7 @@ extension Engine {
         case .killForProtocol(let number, let reason):
             if let worker = workers[Int(number)] { violate(worker, reason) }
         case .retired(let number):
-            guard let worker = workers[Int(number)], !worker.isEnding else { return }
-            worker.isEnding = true
-            supervisor.retire(worker.handle, deadlineMillis: nowMillis + 5000, nowMillis: nowMillis)
+            if let worker = workers[Int(number)] { retire(worker.handle) }
         }
     }
 
@@ -139,6 +137,7 @@ extension Engine {
         }
         scheduler.claimed(worker: number, number: worker.handle.channel.claimed)
         scheduler.withdrawn(worker: number, count: count)
+        if worker.handle.channel.isWorn { retire(worker.handle) }
     }
 
     // MARK: loading

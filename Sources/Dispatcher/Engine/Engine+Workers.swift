@@ -14,6 +14,8 @@ extension Engine {
     static let emitsMax = 1000
     /// Bytes that one run may emit.
     static let emitBytesMax = 16 << 20
+    /// Bytes of output and emitted events that the open runs of one worker may hold in the host.
+    static let effectBytesMax = 128 << 20
     /// Emits between an event from outside and the last that comes of it.
     static let hopsMax = 32
 
@@ -21,6 +23,8 @@ extension Engine {
         switch event {
         case .workerReady(let handle):
             guard !isStopping, let number = scheduler.workerReady(lambda: handle.lambda) else {
+                // Not a lambda that gets events: it must not be started again either.
+                if !isStopping { supervisor.removePool(lambda: handle.lambda, nowMillis: nowMillis) }
                 supervisor.retire(handle, deadlineMillis: nowMillis + 1000, nowMillis: nowMillis)
                 return
             }
@@ -61,6 +65,11 @@ extension Engine {
     func retire(_ handle: WorkerHandle) {
         guard handle.slot >= 0, let worker = workers[handle.slot] else { return }
         scheduler.retire(worker: worker.number)
+        guard !worker.isRetiring else { return }
+        worker.isRetiring = true
+        // What it has begun may end until then (SEMANTICS §6.2); what it has not is withdrawn in this turn, and it takes nothing more.
+        let nowMillis = Poller.nowMillis
+        supervisor.retire(worker.handle, deadlineMillis: nowMillis + drainMillis, nowMillis: nowMillis)
     }
 
     func markBusy(_ handle: WorkerHandle) {
@@ -171,6 +180,7 @@ extension Engine {
         case .output:
             guard scheduler.isOpen(token: frame.token, worker: worker.number) else { return }
             worker.effects[frame.token, default: RunEffects()].output = Array(frame.body)
+            try count(frame.body.count, of: worker)
         case .emit:
             try emit(frame, from: worker)
         case .extend:
@@ -180,6 +190,16 @@ extension Engine {
         case .ready, .startFailed:
             throw ChannelViolation("a second word about its start")
         }
+    }
+
+    /// What the open runs of one worker have put out is held in the host's memory: all together it has a limit.
+    private func count(_ bytes: Int, of worker: EngineWorker) throws(ChannelViolation) {
+        worker.effectBytes = worker.effects.isEmpty ? 0 : worker.effectBytes + bytes
+        guard worker.effectBytes > Self.effectBytesMax else { return }
+        // The sum only grows while runs are open: take the exact one before judging.
+        worker.effectBytes = worker.effects.values.reduce(0) { $0 + $1.output.count + $1.emits.reduce(0) { $0 + $1.records.size } }
+        guard worker.effectBytes > Self.effectBytesMax else { return }
+        throw ChannelViolation("its open runs have put out \(worker.effectBytes) bytes; \(Self.effectBytesMax) are allowed: lower `concurrency:`")
     }
 
     private func log(_ frame: WorkerFrame, from worker: EngineWorker) {
@@ -201,6 +221,7 @@ extension Engine {
     /// Takes an emitted event into the effects of its run, checked against the limits.
     private func emit(_ frame: WorkerFrame, from worker: EngineWorker) throws(ChannelViolation) {
         let emit = try WorkerEmit(checking: frame.body)
+        try count(frame.body.count, of: worker)
         guard let source = scheduler.runRecord(token: frame.token, worker: worker.number) else { return }
         var effects = worker.effects[frame.token] ?? RunEffects()
         defer { worker.effects[frame.token] = effects }

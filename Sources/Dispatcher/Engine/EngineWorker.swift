@@ -21,7 +21,11 @@ final class EngineWorker {
     var isBusy = false
     /// Whether something was staged since the last publish.
     var isTouched = false
-    /// Whether the supervisor was told to retire or kill it.
+    /// Bytes of `effects`, or more.
+    var effectBytes = 0
+    /// Whether the supervisor was told to retire it.
+    var isRetiring = false
+    /// Whether the supervisor was told to kill it.
     var isEnding = false
 
     init(handle: WorkerHandle, number: Int32) {
