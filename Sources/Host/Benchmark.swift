@@ -96,7 +96,8 @@ public enum Benchmark {
         await engine.apply(
             EngineConfiguration(
                 pools: [PoolSpec(lambda: route, version: 1)],
-                routes: [RouteSpec(state: state, domainStream: stream, streamEnd: journal.end(of: stream), dependents: [])], workers: [spec],
+                routes: [RouteSpec(state: state, domainStream: stream, streamEnd: journal.end(of: stream), dependents: [])],
+                workers: [spec],
                 domains: ["bench": DomainTarget(stream: stream, payloadBytesMax: 1 << 20)], drainMillis: 1000))
         while await engine.status(routes: []).supervisor.pools.first?.ready ?? 0 < settings.workers {
             try await Task.sleep(for: .milliseconds(1))
@@ -113,7 +114,9 @@ public enum Benchmark {
         report.events = settings.events
         while true {
             if report.acceptSeconds == 0, run.isAccepted { report.acceptSeconds = (ContinuousClock.now - begin) / .seconds(1) }
-            if let status = await engine.status(routes: [state.id]).routes[state.id], status.counts.succeeded >= UInt64(settings.events) { break }
+            if let status = await engine.status(routes: [state.id]).routes[state.id], status.counts.succeeded >= UInt64(settings.events) {
+                break
+            }
             if let error = run.failure { throw BenchmarkError(description: "\(error)") }
             try await Task.sleep(for: .milliseconds(1))
         }

@@ -150,7 +150,8 @@ extension CapeletHost {
         if routes.isEmpty { throw ControlError(.unknown, "nothing is known of a lambda '\(lambda)'") }
         let gone = routes.filter { !active.contains($0.id) }
         if gone.isEmpty {
-            throw ControlError(.conflict, "lambda '\(lambda)' is in use by domain '\(routes[0].domain)': take it out of the routing file and reload first")
+            throw ControlError(
+                .conflict, "lambda '\(lambda)' is in use by domain '\(routes[0].domain)': take it out of the routing file and reload first")
         }
         let counts = try journal.rowCounts()
         var deferred = 0
@@ -170,7 +171,9 @@ extension CapeletHost {
     /// Writes a summary to the log (SIGUSR1).
     func logSummary() async {
         guard let status = try? await status() else { return }
-        for domain in status.domains { logger.notice("domain \(domain.name): offsets \(domain.start) to \(domain.end), \(domain.bytes) bytes") }
+        for domain in status.domains {
+            logger.notice("domain \(domain.name): offsets \(domain.start) to \(domain.end), \(domain.bytes) bytes")
+        }
         for lambda in status.lambdas {
             logger.notice(
                 "lambda \(lambda.name) in \(lambda.domain): \(lambda.state.rawValue), lag \(lambda.lag), in flight \(lambda.inFlight), deferred \(lambda.deferred), parked \(lambda.parked), dead \(lambda.dead), succeeded \(lambda.succeeded)"

@@ -26,7 +26,9 @@ extension CapeletHost {
 
         let table: RouteTable
         do { table = try RoutingFile.load(path: configPath) } catch { return refuse(error.problems.map { "\($0)" }) }
-        if table.data != old.table.data { return refuse(["`data:` cannot change while the host runs (\(old.table.data) to \(table.data)): restart"]) }
+        if table.data != old.table.data {
+            return refuse(["`data:` cannot change while the host runs (\(old.table.data) to \(table.data)): restart"])
+        }
         if table.plugins != old.table.plugins {
             return refuse(["`plugins:` cannot change while the host runs (\(old.table.plugins) to \(table.plugins)): restart"])
         }
@@ -114,7 +116,9 @@ extension CapeletHost {
                 let reasons = state.withLock { $0.broken }
                 return broken.map { "\($0.lambda): \(reasons[$0.lambda] ?? $0.fault ?? "its workers do not start")" }
             }
-            if ContinuousClock.now > deadline { return waiting.map { "\($0.lambda): no worker was ready in time: \($0.fault ?? "see the log")" } }
+            if ContinuousClock.now > deadline {
+                return waiting.map { "\($0.lambda): no worker was ready in time: \($0.fault ?? "see the log")" }
+            }
             try? await Task.sleep(for: .milliseconds(5))
         }
     }

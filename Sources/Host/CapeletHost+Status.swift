@@ -17,7 +17,8 @@ extension CapeletHost {
         let figures = journal.figures()
         let counts = try journal.rowCounts()
         var status = HostStatus(
-            version: Host.version, pid: getpid(), startedAtMillis: startedMillis, uptimeSeconds: (ContinuousClock.now - started).components.seconds,
+            version: Host.version, pid: getpid(), startedAtMillis: startedMillis,
+            uptimeSeconds: (ContinuousClock.now - started).components.seconds,
             state: now.state, configPath: configPath, dataPath: now.table.data, generation: now.generation, listening: now.listening,
             lastReload: now.lastReload)
         status.journal.groups = figures.groups

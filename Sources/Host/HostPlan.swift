@@ -26,7 +26,8 @@ struct HostPlan: Sendable {
             if let failure = scan.failures.first(where: { $0.plugin == plugin }) { return .failure(Missing(text: "\(failure)")) }
             guard let generation = scan.generations[plugin] else {
                 return .failure(
-                    Missing(text: "there is no plugin '\(plugin)' (\(plugin).so or \(plugin)/\(plugin).so) in \(table.plugins)\(known(scan))"))
+                    Missing(
+                        text: "there is no plugin '\(plugin)' (\(plugin).so or \(plugin)/\(plugin).so) in \(table.plugins)\(known(scan))"))
             }
             guard generation.lambdas.contains(where: { $0.name == lambda.entry }) else {
                 let names = generation.lambdas.map(\.name).joined(separator: ", ")

@@ -68,11 +68,13 @@ public enum LambdaTest {
     public static func run(configPath: String, lambda name: String, event: LambdaTestEvent) async throws -> LambdaTestReport {
         let table = try RoutingFile.load(path: configPath)
         guard var route = table.lambdas[name] else {
-            throw ControlError(.unknown, "the routing file has no lambda '\(name)'; it has: \(table.lambdas.keys.sorted().joined(separator: ", "))")
+            throw ControlError(
+                .unknown, "the routing file has no lambda '\(name)'; it has: \(table.lambdas.keys.sorted().joined(separator: ", "))")
         }
         let domain = event.domain ?? table.domains.values.filter { $0.lambdas.contains(name) }.map(\.name).min() ?? "test"
         let folder = FileManager.default.temporaryDirectory.path + "/capelet-test-\(getpid())"
-        try FileManager.default.createDirectory(atPath: folder + "/state", withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        try FileManager.default.createDirectory(
+            atPath: folder + "/state", withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let worker = try WorkerExecutable.find()
         var logger = Logger(label: "capelet-test")
@@ -89,8 +91,10 @@ public enum LambdaTest {
         route.exhausted = .deadLetter
         route.filter = EventFilter()
         route.after = []
-        return try await Run(route: route, table: table, domain: domain, generation: generation, folder: folder, worker: worker, logger: logger)
-            .execute(event)
+        return try await Run(
+            route: route, table: table, domain: domain, generation: generation, folder: folder, worker: worker, logger: logger
+        )
+        .execute(event)
     }
 }
 
@@ -177,7 +181,8 @@ private struct Run {
     private static func micros(since begin: ContinuousClock.Instant) -> UInt64 { UInt64((ContinuousClock.now - begin) / .microseconds(1)) }
 
     private func run(
-        _ event: LambdaTestEvent, stream: StreamID, state: RouteState, engine: Engine, journal: MemoryJournal, into report: inout LambdaTestReport
+        _ event: LambdaTestEvent, stream: StreamID, state: RouteState, engine: Engine, journal: MemoryJournal,
+        into report: inout LambdaTestReport
     ) async throws {
         let records = RecordBuffer(capacity: event.payload.count + 4096)
         var headers = EncodedPairs()
@@ -230,7 +235,8 @@ private struct Run {
                     let view = batch.records.view(index)
                     report.emits.append(
                         LambdaTestReport.Emit(
-                            domain: name, subject: view.subjectText, type: view.typeText, payload: String(decoding: view.payloadSection, as: UTF8.self)))
+                            domain: name, subject: view.subjectText, type: view.typeText,
+                            payload: String(decoding: view.payloadSection, as: UTF8.self)))
                 }
             }
         }

@@ -65,7 +65,9 @@ public struct RecordView: @unchecked Sendable {
             let name = Int(section.loadUnaligned(fromByteOffset: at, as: UInt16.self))
             let value = Int(section.loadUnaligned(fromByteOffset: at + 2, as: UInt32.self))
             at += 6
-            body(UnsafeRawBufferPointer(rebasing: section[at..<at + name]), UnsafeRawBufferPointer(rebasing: section[at + name..<at + name + value]))
+            body(
+                UnsafeRawBufferPointer(rebasing: section[at..<at + name]),
+                UnsafeRawBufferPointer(rebasing: section[at + name..<at + name + value]))
             at += name + value
         }
     }

@@ -69,7 +69,8 @@ extension Engine {
             for route in configuration.routes {
                 meters[route.state.id] =
                     engine.routeMetrics[route.state.id]
-                    ?? RouteMeter(lambda: route.state.lambda, metrics: engine.metrics.lambda(route.state.lambda, domain: route.state.domain))
+                    ?? RouteMeter(
+                        lambda: route.state.lambda, metrics: engine.metrics.lambda(route.state.lambda, domain: route.state.domain))
             }
             engine.routeMetrics = meters
         }
@@ -147,7 +148,9 @@ extension Engine {
         let journal = journal
         let routes = await query { $0.scheduler.activeRoutes }
         for route in routes {
-            guard let row = try? journal.deferredRows(route, subjectHash: subjectHash, after: 0, maximumBytes: 1).first, row.id == id else { continue }
+            guard let row = try? journal.deferredRows(route, subjectHash: subjectHash, after: 0, maximumBytes: 1).first, row.id == id else {
+                continue
+            }
             guard await query({ $0.scheduler.dropFirst(route: route, hash: subjectHash) }) else { return false }
             // The row is read, its first event dropped, and that written: seen in the journal.
             let deadline = ContinuousClock.now + .seconds(10)

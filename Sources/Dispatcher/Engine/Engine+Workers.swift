@@ -57,7 +57,8 @@ extension Engine {
             let handle = supervisor.worker(line.workerID)
             onLog(
                 LogEntry(
-                    lambda: line.lambda, worker: handle?.index ?? 0, pid: handle?.pid ?? 0, level: line.stream == .output ? "stdout" : "stderr",
+                    lambda: line.lambda, worker: handle?.index ?? 0, pid: handle?.pid ?? 0,
+                    level: line.stream == .output ? "stdout" : "stderr",
                     text: line.text))
         }
     }
@@ -174,7 +175,8 @@ extension Engine {
             } else {
                 if status != .pending { worker.effects[frame.token] = nil }
                 scheduler.result(
-                    worker: worker.number, token: frame.token, status: status, delayMillis: frame.value, message: frame.body.isEmpty ? "" : frame.text)
+                    worker: worker.number, token: frame.token, status: status, delayMillis: frame.value,
+                    message: frame.body.isEmpty ? "" : frame.text)
             }
             if !worker.emitBytes.isEmpty && status != .pending { worker.emitBytes[frame.token] = nil }
         case .output:
@@ -199,7 +201,8 @@ extension Engine {
         // The sum only grows while runs are open: take the exact one before judging.
         worker.effectBytes = worker.effects.values.reduce(0) { $0 + $1.output.count + $1.emits.reduce(0) { $0 + $1.records.size } }
         guard worker.effectBytes > Self.effectBytesMax else { return }
-        throw ChannelViolation("its open runs have put out \(worker.effectBytes) bytes; \(Self.effectBytesMax) are allowed: lower `concurrency:`")
+        throw ChannelViolation(
+            "its open runs have put out \(worker.effectBytes) bytes; \(Self.effectBytesMax) are allowed: lower `concurrency:`")
     }
 
     private func log(_ frame: WorkerFrame, from worker: EngineWorker) {

@@ -250,7 +250,8 @@ public final class Engine: @unchecked Sendable {
         if !isShuttingDownWorkers {
             guard scheduler.inFlight == 0 || isLate else { return false }
             isShuttingDownWorkers = true
-            supervisor.shutdown(deadlineMillis: isLate ? nowMillis : min(drainDeadlineMillis ?? nowMillis, nowMillis + 5_000), nowMillis: nowMillis)
+            supervisor.shutdown(
+                deadlineMillis: isLate ? nowMillis : min(drainDeadlineMillis ?? nowMillis, nowMillis + 5_000), nowMillis: nowMillis)
             return false
         }
         guard supervisor.isShutDown else { return false }

@@ -23,12 +23,14 @@ struct BenchCommand: AsyncParsableCommand {
     @Option(help: "Subjects.") var subjects = 10_000
     @Option(help: "Worker processes.") var workers = 2
     @Option(help: "Events per second (default: as fast as answers come).") var rate: Int?
-    @Option(help: ArgumentHelp("Where the temporary data directory goes: the disk that is measured.", valueName: "folder")) var folder: String?
+    @Option(help: ArgumentHelp("Where the temporary data directory goes: the disk that is measured.", valueName: "folder")) var folder:
+        String?
     @OptionGroup var output: OutputOptions
 
     func validate() throws {
         for (name, value, range) in [
-            ("events", events, 1...1_000_000_000), ("size", size, 0...1 << 20), ("batch", batch, 1...100_000), ("outstanding", outstanding, 1...1024),
+            ("events", events, 1...1_000_000_000), ("size", size, 0...1 << 20), ("batch", batch, 1...100_000),
+            ("outstanding", outstanding, 1...1024),
             ("subjects", subjects, 1...10_000_000), ("workers", workers, 1...256), ("rate", rate ?? 1, 1...10_000_000),
         ] where !range.contains(value) {
             throw ValidationError("--\(name) takes a number from \(range.lowerBound) to \(range.upperBound)")
@@ -65,7 +67,8 @@ struct BenchCommand: AsyncParsableCommand {
         func times(_ values: [String: UInt64]) -> String {
             ["p50", "p90", "p99", "p99.9", "max"].map { "\($0) \(Figures.duration(micros: values[$0] ?? 0))" }.joined(separator: "   ")
         }
-        let pace = rate.map { "\(Figures.grouped($0)) events/s" } ?? "full speed, \(batch) events a batch, \(outstanding) batches outstanding"
+        let pace =
+            rate.map { "\(Figures.grouped($0)) events/s" } ?? "full speed, \(batch) events a batch, \(outstanding) batches outstanding"
         return """
             \(Figures.grouped(report.events)) events of \(size) bytes, \(Figures.grouped(subjects)) subjects, \(workers) workers, \(pace)
             accepted, on disk     \(Figures.grouped(Int(report.acceptedPerSecond))) events/s
@@ -86,6 +89,7 @@ struct BenchCommand: AsyncParsableCommand {
         let places = [own.appendingPathComponent("noop.so"), own.appendingPathComponent("../lib/capelet/plugins/noop.so").standardized]
         for place in places where FileManager.default.isReadableFile(atPath: place.path) { return place.path }
         throw CommandFailure(
-            .failed, "noop.so is not at \(places.map(\.path).joined(separator: " nor ")); build it with Plugins/build.sh and name it with --plugin")
+            .failed,
+            "noop.so is not at \(places.map(\.path).joined(separator: " nor ")); build it with Plugins/build.sh and name it with --plugin")
     }
 }
