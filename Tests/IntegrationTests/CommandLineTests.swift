@@ -55,7 +55,8 @@ struct CommandLineTests {
 
         // One that follows when the host ends comes to its end too.
         let other = try ChildProcess(
-            Programs.capelet, ["logs", "-f", "--config", host.config], output: host.folder.file("other"), errors: host.folder.file("errors"))
+            Programs.capelet, ["logs", "-f", "--config", host.config], output: host.folder.file("other"), errors: host.folder.file("errors")
+        )
         #expect(await eventually { host.folder.read("other").contains("line 1") })
         #expect(try await host.stop() == .exit(0))
         _ = try await other.wait(within: .seconds(20))
@@ -108,7 +109,8 @@ struct CommandLineTests {
         try await host.start()
         let made = try await host.capelet("new", "hello", "--language", "c")
         #expect(made.code == 0, "\(made.errors)")
-        let command = try #require(made.lines.map { $0.trimmingCharacters(in: .whitespaces) }.first { $0.contains("make") }, "\(made.output)")
+        let command = try #require(
+            made.lines.map { $0.trimmingCharacters(in: .whitespaces) }.first { $0.contains("make") }, "\(made.output)")
         let built = try await run("/bin/sh", ["-c", command], folder: host.folder.path)
         #expect(built.code == 0, "\(command): \(built.errors)")
         let plugin = try #require(

@@ -53,7 +53,8 @@ struct KillTests {
         #expect(longest < .seconds(1), "descendants outlived the host")
         for lambda in ["first", "second"] {
             let record = host.record(lambda)
-            #expect(record.finished == expected, "\(lambda): \(expected.subtracting(record.finished).count) of \(expected.count) are missing")
+            #expect(
+                record.finished == expected, "\(lambda): \(expected.subtracting(record.finished).count) of \(expected.count) are missing")
             #expect(record.inversions.isEmpty, "\(lambda)")
             #expect(record.overlaps.isEmpty, "\(lambda)")
         }

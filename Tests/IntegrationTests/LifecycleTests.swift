@@ -68,7 +68,8 @@ struct LifecycleTests {
         try await host.send([#"{"subject":"s"}"#], to: "work")
         try await host.settled()
         host.send(SIGUSR1)
-        #expect(await eventually { host.log.contains("lambda record in work: running") && host.log.contains("domain work: offsets 0 to 1") })
+        #expect(
+            await eventually { host.log.contains("lambda record in work: running") && host.log.contains("domain work: offsets 0 to 1") })
         try await host.stop()
     }
 

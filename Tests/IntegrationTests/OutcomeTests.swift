@@ -19,7 +19,9 @@ struct OutcomeTests {
         try await host.start()
         try await host.send((0..<50).map { #"{"subject":"s\#($0 % 5)","payload":\#($0)}"# }, to: "work")
         try await host.settled { host.record("d").finished.count == 50 }
-        func outputs(_ lambda: String) -> [String] { host.folder.read("data/state/\(lambda)/outputs").split(separator: "\n").map(String.init).sorted() }
+        func outputs(_ lambda: String) -> [String] {
+            host.folder.read("data/state/\(lambda)/outputs").split(separator: "\n").map(String.init).sorted()
+        }
         #expect(outputs("a") == (0..<50).map { "a(\($0))" }.sorted())
         #expect(outputs("b") == (0..<50).map { "b(a=a(\($0)))" }.sorted())
         #expect(outputs("c") == (0..<50).map { "c(a=a(\($0)),b=b(a=a(\($0))))" }.sorted())
@@ -44,7 +46,9 @@ struct OutcomeTests {
 
         let dead = Dictionary(uniqueKeysWithValues: try await host.dead().map { ($0.subject, $0) })
         #expect(dead.keys.sorted() == ["abort", "emit-to-nowhere", "exit", "fatal", "retry", "sleep", "spin"])
-        func expect(_ subject: String, _ reason: String, attempts: Int, crashes: Int, _ text: String, at place: SourceLocation = #_sourceLocation) {
+        func expect(
+            _ subject: String, _ reason: String, attempts: Int, crashes: Int, _ text: String, at place: SourceLocation = #_sourceLocation
+        ) {
             let letter = dead[subject]
             #expect(letter?.reason == reason, sourceLocation: place)
             #expect(letter?.attempts == attempts, sourceLocation: place)
@@ -139,7 +143,10 @@ struct OutcomeTests {
             """)
         try await host.start()
         try await host.send(
-            [#"{"subject":"a","payload":"unless mended"}"#, #"{"subject":"b","payload":"unless mended"}"#, #"{"subject":"a","payload":"success"}"#],
+            [
+                #"{"subject":"a","payload":"unless mended"}"#, #"{"subject":"b","payload":"unless mended"}"#,
+                #"{"subject":"a","payload":"success"}"#,
+            ],
             to: "work")
         try await host.settled { try await host.lambda("next").skipped == 2 }
         #expect(try await host.dead().count == 2)

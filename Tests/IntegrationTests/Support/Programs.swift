@@ -15,8 +15,12 @@ enum Programs {
     static let root = URL(fileURLWithPath: #filePath).resolvingSymlinksInPath().deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent().deletingLastPathComponent().path
 
-    /// The folder of what the build has made.
-    static let builtFolder = URL(fileURLWithPath: capelet).deletingLastPathComponent().path
+    /// `.build`, where `make test` has put the plugins from outside of the tree before.
+    static let buildFolder: String = {
+        var folder = URL(fileURLWithPath: capelet).deletingLastPathComponent()
+        while folder.lastPathComponent != ".build" && folder.path != "/" { folder.deleteLastPathComponent() }
+        return folder.path == "/" ? URL(fileURLWithPath: capelet).deletingLastPathComponent().path : folder.path
+    }()
 
     private static func beside(_ name: String) -> String {
         let me = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""

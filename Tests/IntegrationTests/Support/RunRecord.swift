@@ -25,7 +25,8 @@ struct RunRecord {
     init(_ text: String) {
         for line in text.split(separator: "\n") {
             let words = line.split(separator: " ")
-            guard words.count == 7, let sequence = UInt64(words[2]), let attempt = Int(words[3]), let pid = Int(words[4]), let flags = Int(words[5])
+            guard words.count == 7, let sequence = UInt64(words[2]), let attempt = Int(words[3]), let pid = Int(words[4]),
+                let flags = Int(words[5])
             else {
                 torn += 1
                 continue
@@ -67,7 +68,8 @@ struct RunRecord {
                 open[line.subject, default: []].append((line.pid, line.sequence))
                 continue
             }
-            guard let all = open[line.subject], let place = all.lastIndex(where: { $0.pid == line.pid && $0.sequence == line.sequence }) else {
+            guard let all = open[line.subject], let place = all.lastIndex(where: { $0.pid == line.pid && $0.sequence == line.sequence })
+            else {
                 wrong.append("\(line.subject): \(line.sequence) ended without having begun")
                 continue
             }

@@ -16,7 +16,8 @@ final class TestHost: Sendable {
     ///   - listen: what `listen: { http: }` says.
     ///   - plugins: what lies in the plugins folder, by name.
     init(
-        _ routing: String, listen: String = "127.0.0.1:0", plugins: [String: LambdaPlugin] = ["lambdas": .one], environment: [String: String] = [:]
+        _ routing: String, listen: String = "127.0.0.1:0", plugins: [String: LambdaPlugin] = ["lambdas": .one],
+        environment: [String: String] = [:]
     ) throws {
         folder = try TestFolder()
         self.environment = environment.merging(["CAPELET_WORKER": folder.file("capelet-worker")]) { given, _ in given }
@@ -56,7 +57,9 @@ final class TestHost: Sendable {
         try launch()
         let deadline = ContinuousClock.now + patience * 2
         while (try? await get(path).status) != 200 {
-            if let end = process.withLock({ $0 })?.poll() { throw TestTrouble("the host has ended at its start: \(end)\n\(log.suffix(4000))") }
+            if let end = process.withLock({ $0 })?.poll() {
+                throw TestTrouble("the host has ended at its start: \(end)\n\(log.suffix(4000))")
+            }
             if ContinuousClock.now > deadline {
                 let answer = try? await get(path).text
                 throw TestTrouble("the host is not ready: \(answer ?? "no answer")\n\(log.suffix(4000))")
@@ -83,7 +86,9 @@ final class TestHost: Sendable {
         send(SIGKILL)
         try await ended()
         let begin = ContinuousClock.now
-        guard await eventually(every: .milliseconds(2), { self.children.isEmpty }) else { throw TestTrouble("descendants live on: \(children)") }
+        guard await eventually(every: .milliseconds(2), { self.children.isEmpty }) else {
+            throw TestTrouble("descendants live on: \(children)")
+        }
         return ContinuousClock.now - begin
     }
 
@@ -101,7 +106,8 @@ final class TestHost: Sendable {
         return try await onThread { try HTTPClient.request("GET", path, at: place) }
     }
 
-    func post(_ path: String, _ body: String, type: String = "application/json", headers: [String: String] = [:]) async throws -> HTTPAnswer {
+    func post(_ path: String, _ body: String, type: String = "application/json", headers: [String: String] = [:]) async throws -> HTTPAnswer
+    {
         let place = socket
         return try await onThread {
             try HTTPClient.request("POST", path, at: place, type: type, headers: headers, body: Array(body.utf8))
@@ -130,7 +136,8 @@ final class TestHost: Sendable {
     /// Runs the command line against this host.
     func capelet(_ arguments: String..., input: String = "", within limit: Duration = patience) async throws -> CommandAnswer {
         try await run(
-            Programs.capelet, arguments, folder: folder.path, environment: ["CAPELET_CONFIG": config, "CAPELET_WORKER": folder.file("capelet-worker")],
+            Programs.capelet, arguments, folder: folder.path,
+            environment: ["CAPELET_CONFIG": config, "CAPELET_WORKER": folder.file("capelet-worker")],
             input: input, within: limit)
     }
 
@@ -138,7 +145,9 @@ final class TestHost: Sendable {
 
     /// The status of a lambda in the only domain that has it.
     func lambda(_ name: String) async throws -> LambdaView {
-        guard let found = try await status().lambdas.first(where: { $0.name == name }) else { throw TestTrouble("no lambda \(name) in the status") }
+        guard let found = try await status().lambdas.first(where: { $0.name == name }) else {
+            throw TestTrouble("no lambda \(name) in the status")
+        }
         return found
     }
 
@@ -168,7 +177,9 @@ final class TestHost: Sendable {
     /// topologies and emits `also` has to say what is to be there in the end.
     func settled(within limit: Duration = patience * 2, also isThere: () async throws -> Bool = { true }) async throws {
         let isDone = await eventually(within: limit, every: .milliseconds(50)) {
-            let isIdle = try await self.status().lambdas.allSatisfy { $0.lag == 0 && $0.inFlight == 0 && $0.waiting == 0 && $0.deferred == 0 }
+            let isIdle = try await self.status().lambdas.allSatisfy {
+                $0.lag == 0 && $0.inFlight == 0 && $0.waiting == 0 && $0.deferred == 0
+            }
             guard isIdle else { return false }
             return try await isThere()
         }

@@ -4,7 +4,9 @@ import Foundation
 let patience: Duration = .seconds(40)
 
 /// Polls a condition until it holds or the time is over. Errors count as "not yet".
-func eventually(within limit: Duration = patience, every pause: Duration = .milliseconds(10), _ condition: () async throws -> Bool) async -> Bool {
+func eventually(within limit: Duration = patience, every pause: Duration = .milliseconds(10), _ condition: () async throws -> Bool) async
+    -> Bool
+{
     let deadline = ContinuousClock.now + limit
     while true {
         if (try? await condition()) == true { return true }
