@@ -24,37 +24,17 @@ struct KillTests {
             """)
         try await host.start()
         let load = LoadSource(host: host, domain: "work", subjects: 24)
-        var killed: [Victim: Int] = [:]
-        var longest = Duration.zero
-        var random = SystemRandomNumberGenerator()
-
-        try await withThrowingTaskGroup { group in
-            group.addTask { try await load.run() }
-            for round in 0..<rounds {
-                try await Task.sleep(for: .milliseconds(Int.random(in: 20...250, using: &random)))
-                // The host's turn comes every fourth time, or nothing else is killed for long enough to work.
-                let victim: Victim = round % 4 == 3 ? .host : [.worker, .template, .keeper].randomElement(using: &random)!
-                killed[victim, default: 0] += 1
-                if victim == .host {
-                    longest = max(longest, try await host.kill())
-                    try await host.start()
-                } else {
-                    await Self.killOne(victim, of: host)
-                }
-            }
-            load.stop()
-            try await group.waitForAll()
-        }
+        let longest = try await Self.kill(rounds, of: host, under: load)
         let sent = load.sent
-        let expected = Set(sent.map { RunRecord.Event(subject: $0.subject, sequence: $0.offset) })
+        let expected = Set(sent.map(\.event))
         try await host.settled { host.record("second").finished.count >= sent.count && host.record("sink").finished.count >= sent.count }
 
         #expect(sent.count > rounds * 10)
         #expect(longest < .seconds(1), "descendants outlived the host")
         for lambda in ["first", "second"] {
             let record = host.record(lambda)
-            #expect(
-                record.finished == expected, "\(lambda): \(expected.subtracting(record.finished).count) of \(expected.count) are missing")
+            let missing = expected.subtracting(record.finished).count
+            #expect(record.finished == expected, "\(lambda): \(missing) of \(expected.count) are missing")
             #expect(record.inversions.isEmpty, "\(lambda)")
             #expect(record.overlaps.isEmpty, "\(lambda)")
         }
@@ -70,8 +50,77 @@ struct KillTests {
         #expect(try await host.dead().map(\.error) == [])
         try await host.stop()
         #expect(host.children.isEmpty)
+    }
+
+    @Test("Failures, crashes and large payloads keep their order and their ends under kills and reloads")
+    func failuresUnderKills() async throws {
+        let host = try TestHost(
+            """
+            domains: { work: { lambdas: [obey, after, loose] } }
+            lambdas:
+              obey: { workers: 2, retry: { attempts: 40, backoff: 5ms..40ms, crashes: 2 } }
+              after: { lambda: record, after: obey }
+              loose: { lambda: record, workers: 2, order: none }
+            """)
+        try await host.start()
+        let large = String(repeating: "x", count: 300_000)
+        let load = LoadSource(host: host, domain: "work", subjects: 40) { number in
+            if number % 83 == 1 { return "\"abort\"" }
+            if number % 9 == 2 { return "\"success at \(2 + number % 3)\"" }
+            return number % 61 == 5 ? "\"\(large)\"" : "\"e-\(number)\""
+        }
+        try await Self.kill(setting("CAPELET_KILL_ROUNDS", default: 25), of: host, under: load, reloading: true)
+        let sent = load.sent
+        let doomed = Set(sent.filter { $0.number % 83 == 1 }.map(\.event))
+        let expected = Set(sent.map(\.event)).subtracting(doomed)
+        try await host.settled { host.record("after").finished.count >= expected.count }
+
+        for lambda in ["obey", "after"] {
+            let record = host.record(lambda)
+            let missing = expected.subtracting(record.finished).count
+            #expect(record.finished == expected, "\(lambda): \(missing) of \(expected.count) are missing")
+            #expect(record.inversions == [], "\(lambda)")
+            #expect(record.overlaps == [], "\(lambda)")
+        }
+        #expect(host.record("loose").finished == Set(sent.map(\.event)))
+        let dead = try await host.dead()
+        #expect(Set(dead.map(\.offset)) == Set(doomed.map(\.sequence)))
+        #expect(dead.count == doomed.count)
+        #expect(dead.allSatisfy { $0.lambda == "obey" && $0.reason == "crashes" && $0.crashes == 2 }, "\(dead)")
+        try await host.stop()
+        #expect(host.children.isEmpty)
+    }
+
+    /// Kills at random moments while the load goes on. Returns how long descendants have outlived the host.
+    @discardableResult
+    private static func kill(_ rounds: Int, of host: TestHost, under load: LoadSource, reloading: Bool = false) async throws -> Duration {
+        var killed: [Victim: Int] = [:]
+        var longest = Duration.zero
+        try await withThrowingTaskGroup { group in
+            group.addTask { try await load.run() }
+            for round in 0..<rounds {
+                try await Task.sleep(for: .milliseconds(Int.random(in: 20...250)))
+                if reloading && round % 3 == 1 {
+                    try (round % 2 == 0 ? LambdaPlugin.one : .two).install(in: host.folder.file("plugins"))
+                    host.send(SIGHUP)
+                    try await Task.sleep(for: .milliseconds(Int.random(in: 0...100)))
+                }
+                // The host's turn comes every fourth time, or nothing else is killed for long enough to work.
+                let victim: Victim = round % 4 == 3 ? .host : [.worker, .template, .keeper].randomElement()!
+                killed[victim, default: 0] += 1
+                if victim == .host {
+                    longest = max(longest, try await host.kill())
+                    try await host.start()
+                } else {
+                    await killOne(victim, of: host)
+                }
+            }
+            load.stop()
+            try await group.waitForAll()
+        }
         let list = killed.map { "\($0.value) \($0.key.rawValue)" }.sorted().joined(separator: ", ")
-        print("kill rounds: \(rounds) (\(list)), \(sent.count) events, descendants gone after \(longest)")
+        print("kill rounds: \(rounds) (\(list)), \(load.sent.count) events, descendants gone after \(longest)")
+        return longest
     }
 
     private static func killOne(_ victim: Victim, of host: TestHost) async {

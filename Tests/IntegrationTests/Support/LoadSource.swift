@@ -7,6 +7,9 @@ final class LoadSource: Sendable {
         var id: String
         var subject: String
         var offset: UInt64
+        var number: Int
+
+        var event: RunRecord.Event { RunRecord.Event(subject: subject, sequence: offset) }
     }
 
     private struct Contents {
@@ -18,9 +21,14 @@ final class LoadSource: Sendable {
     private let domain: String
     private let subjects: Int
     private let batch: Int
+    private let payload: @Sendable (Int) -> String
     private let contents = Mutex(Contents())
 
-    init(host: TestHost, domain: String, subjects: Int, batch: Int = 16) {
+    /// - Parameter payload: an event's payload as JSON, by its number.
+    init(
+        host: TestHost, domain: String, subjects: Int, batch: Int = 16, payload: @escaping @Sendable (Int) -> String = { "\"e-\($0)\"" }
+    ) {
+        self.payload = payload
         self.host = host
         self.domain = domain
         self.subjects = subjects
@@ -36,13 +44,13 @@ final class LoadSource: Sendable {
     func run() async throws {
         var number = 0
         while !contents.withLock({ $0.isStopped }) {
-            let events = (number..<number + batch).map { (id: "e-\($0)", subject: "s\(($0 &* 7) % subjects)") }
-            let lines = events.map { #"{"subject":"\#($0.subject)","id":"\#($0.id)","payload":"\#($0.id)"}"# }
+            let events = (number..<number + batch).map { (number: $0, id: "e-\($0)", subject: "s\(($0 &* 7) % subjects)") }
+            let lines = events.map { #"{"subject":"\#($0.subject)","id":"\#($0.id)","payload":\#(payload($0.number))}"# }
             let deadline = ContinuousClock.now + patience * 3
             while true {
                 do {
                     let answers = try await host.send(lines, to: domain)
-                    let done = zip(events, answers).map { Sent(id: $0.id, subject: $0.subject, offset: $1.offset ?? .max) }
+                    let done = zip(events, answers).map { Sent(id: $0.id, subject: $0.subject, offset: $1.offset ?? .max, number: $0.number) }
                     contents.withLock { $0.sent += done }
                     break
                 } catch {
