@@ -100,7 +100,7 @@ public struct DomainStatus: Codable, Sendable, Equatable {
     public var end: UInt64
     /// Bytes kept.
     public var bytes: UInt64
-    /// Events accepted since the host started.
+    /// Events ever accepted into this data directory.
     public var accepted: UInt64
     /// Ids remembered for duplicates.
     public var ids: Int

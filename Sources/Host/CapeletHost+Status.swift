@@ -19,7 +19,7 @@ extension CapeletHost {
         var status = HostStatus(
             version: Host.version, pid: getpid(), startedAtMillis: startedMillis,
             uptimeSeconds: (ContinuousClock.now - started).components.seconds,
-            state: now.state, configPath: configPath, dataPath: now.table.data, generation: now.generation, listening: now.listening,
+            state: now.state, configPath: URL(fileURLWithPath: configPath).path, dataPath: now.table.data, generation: now.generation, listening: now.listening,
             lastReload: now.lastReload)
         status.journal.groups = figures.groups
         status.journal.events = figures.events
@@ -69,7 +69,7 @@ extension CapeletHost {
         result.workers = supervisor.workers.filter { $0.lambda == route.lambda }.map { worker in
             WorkerStatus(
                 id: Int(truncatingIfNeeded: worker.id), pid: worker.pid, state: worker.state.rawValue,
-                restarts: Int(truncatingIfNeeded: pool?.restarts ?? 0), mode: worker.mode, generation: pool?.generationNumber ?? 0)
+                restarts: Int(truncatingIfNeeded: pool?.restarts ?? 0), mode: worker.mode, generation: worker.generationNumber)
         }
         if let status {
             result.watermark = status.watermark

@@ -145,8 +145,11 @@ final class CapeletHost: HostControl, Sendable {
             $0.closedReason = nil
             $0.state = "running"
         }
-        logger.notice("serving \(table.domains.count) domains and \(plan.generations.count) lambdas")
+        logger.notice(
+            "serving \(Self.count(table.domains.count, "domain")) and \(Self.count(plan.generations.count, "lambda"))")
     }
+
+    private static func count(_ number: Int, _ thing: String) -> String { "\(number) \(thing)\(number == 1 ? "" : "s")" }
 
     /// Ends everything in good order: doors, sources, what runs, journal. Returns when it is done.
     func stop() async {

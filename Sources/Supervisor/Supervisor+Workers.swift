@@ -264,7 +264,8 @@ extension Supervisor {
         worker.deathText = verdict.text
         worker.waitStatus = death?.wait_status
         deaths.add(verdict)
-        if verdict.isIntended { logger.debug("\(verdict.text)") } else { logger.warning("\(verdict.text)") }
+        // Whoever takes the event says it to the operator, with the event that ran.
+        logger.debug("\(verdict.text)")
         tell(.workerDied(worker, verdict))
         if !worker.wasReady {
             handles[worker.id] = nil

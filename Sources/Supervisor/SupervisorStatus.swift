@@ -42,6 +42,8 @@ public struct SupervisorStatus: Sendable {
         public let state: WorkerHandle.State
         /// `PluginGeneration.label`.
         public let generation: String
+        /// Number of the generation that it has loaded.
+        public let generationNumber: Int
         /// `fork` or `exec`.
         public let mode: String
         /// How long it has lived, milliseconds.
