@@ -153,6 +153,9 @@ extension CapeletHost {
             throw ControlError(
                 .conflict, "lambda '\(lambda)' is in use by domain '\(routes[0].domain)': take it out of the routing file and reload first")
         }
+        guard await engine.forget(gone.map(\.id)).isEmpty else {
+            throw ControlError(.conflict, "events of lambda '\(lambda)' still run: try again when they have ended")
+        }
         let counts = try journal.rowCounts()
         var deferred = 0
         for route in gone {

@@ -119,6 +119,18 @@ extension Engine {
         while await query({ $0.commitsWritten < target }) { try? await Task.sleep(for: .milliseconds(2)) }
     }
 
+    /// Forgets routes that are not in force any more. Returns when what was decided of them is written: then the journal can forget them too.
+    ///
+    /// - Returns: those of which something still runs; they are not forgotten.
+    public func forget(_ routes: [RouteID]) async -> [RouteID] {
+        let running = await query { engine in
+            for route in routes { engine.scheduler.forget(route: route) }
+            return routes.filter { engine.scheduler.routeByID[$0] != nil }
+        }
+        await settle()
+        return running
+    }
+
     /// Events at workers.
     public func inFlight() async -> Int { await query { $0.scheduler.inFlight } }
 
