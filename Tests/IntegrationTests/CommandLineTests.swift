@@ -15,6 +15,13 @@ struct CommandLineTests {
         #expect(sent.code == 0, "\(sent.errors.suffix(1000))")
         #expect(sent.output.contains("100,000 accepted"), "\(sent.output)")
         #expect(try await host.status().domains.first?.end == UInt64(count))
+        // All of it is worked through, most of it from disk, and a host that is killed on the way starts at once.
+        try await host.kill()
+        try await host.start()
+        #expect(
+            await eventually(within: .seconds(120), every: .milliseconds(100)) { try await host.lambda("copy").watermark == UInt64(count) })
+        let outputs = Set(host.folder.read("data/state/copy/outputs").split(separator: "\n"))
+        #expect(outputs.count == count)
         try await host.stop()
     }
 

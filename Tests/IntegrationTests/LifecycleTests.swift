@@ -73,6 +73,30 @@ struct LifecycleTests {
         try await host.stop()
     }
 
+    @Test("The TCP door takes CloudEvents and reads, and no orders")
+    func doors() async throws {
+        let host = try TestHost(Self.simple)
+        try await host.start()
+        let port = try #require(try await host.status().port)
+        func request(_ method: String, _ path: String, type: String? = nil, headers: [String: String] = [:], _ body: String = "")
+            async throws -> HTTPAnswer
+        {
+            try await onThread {
+                try HTTPClient.request(method, path, at: .port(port), type: type, headers: headers, body: Array(body.utf8))
+            }
+        }
+        let headers = ["ce-specversion": "1.0", "ce-id": "1", "ce-source": "/test", "ce-type": "t", "ce-subject": "s"]
+        let event = try await request("POST", "/v1/domains/work/events", type: "text/plain", headers: headers, "hello")
+        #expect((200...299).contains(event.status), "\(event.text)")
+        try await host.settled { try await host.lambda("record").succeeded == 1 }
+        for path in ["/healthz", "/readyz", "/metrics", "/v1/status", "/v1/lambdas", "/v1/dead"] {
+            #expect(try await request("GET", path).status == 200, "\(path)")
+        }
+        #expect(try await request("POST", "/v1/admin/pause", type: "application/json", #"{"lambda":"record"}"#).status == 404)
+        #expect(try await host.lambda("record").state == "running")
+        try await host.stop()
+    }
+
     @Test("A port in use ends the start with its address")
     func portInUse() async throws {
         let first = try TestHost(Self.simple)

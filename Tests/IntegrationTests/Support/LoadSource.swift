@@ -50,7 +50,9 @@ final class LoadSource: Sendable {
             while true {
                 do {
                     let answers = try await host.send(lines, to: domain)
-                    let done = zip(events, answers).map { Sent(id: $0.id, subject: $0.subject, offset: $1.offset ?? .max, number: $0.number) }
+                    let done = zip(events, answers).map {
+                        Sent(id: $0.id, subject: $0.subject, offset: $1.offset ?? .max, number: $0.number)
+                    }
                     contents.withLock { $0.sent += done }
                     break
                 } catch {
