@@ -19,7 +19,8 @@ extension CapeletHost {
         var status = HostStatus(
             version: Host.version, pid: getpid(), startedAtMillis: startedMillis,
             uptimeSeconds: (ContinuousClock.now - started).components.seconds,
-            state: now.state, configPath: URL(fileURLWithPath: configPath).path, dataPath: now.table.data, generation: now.generation, listening: now.listening,
+            state: now.state, configPath: URL(fileURLWithPath: configPath).path, dataPath: now.table.data, generation: now.generation,
+            listening: now.listening,
             lastReload: now.lastReload)
         status.journal.groups = figures.groups
         status.journal.events = figures.events

@@ -24,7 +24,8 @@ extension Supervisor {
             let cpu = worker.cpuNanos()
             return SupervisorStatus.Worker(
                 id: worker.id, lambda: worker.lambda, pid: worker.pid, state: worker.state, generation: worker.spec.generation.label,
-                generationNumber: worker.spec.generation.number, mode: worker.keeper.mode, ageMillis: nowMillis - worker.startedMillis, cpuMicros: cpu < 0 ? -1 : cpu / 1000)
+                generationNumber: worker.spec.generation.number, mode: worker.keeper.mode, ageMillis: nowMillis - worker.startedMillis,
+                cpuMicros: cpu < 0 ? -1 : cpu / 1000)
         }
         let keepers = self.keepers.values.sorted { $0.pid < $1.pid }.map {
             SupervisorStatus.Keeper(pid: $0.pid, generation: $0.generation.label, state: $0.state.text, workers: $0.workers.count)
