@@ -53,7 +53,8 @@ final class Stage {
         domain = stream
         let state = try journal.route(lambda: "x", domain: "d", stream: stream, start: .beginning)
         let spec = RouteSpec(
-            state: state, domainStream: stream, streamEnd: journal.end(of: stream), dependents: [], heads: try journal.deferredHeads(state.id))
+            state: state, domainStream: stream, streamEnd: journal.end(of: stream), dependents: [],
+            heads: try journal.deferredHeads(state.id))
         scheduler.apply(pools: [PoolSpec(lambda: lambda, version: version)], routes: isRouted ? [spec] : [])
         try settle()
     }

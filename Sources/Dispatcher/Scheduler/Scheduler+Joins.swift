@@ -31,12 +31,17 @@ struct FailedJoins {
         parts[key] = join
         order.append(key)
         bytes += join.reduce(0) { $0 + $1.output.count }
-        while first < order.count, parts.count > limits.failedJoinsMax || bytes > limits.failedJoinBytesMax || order.count - first > 2 * parts.count + 16 {
+        while first < order.count,
+            parts.count > limits.failedJoinsMax || bytes > limits.failedJoinBytesMax || order.count - first > 2 * parts.count + 16
+        {
             // An entry of the order may be stale: taken out, and perhaps put in again behind.
             let oldest = order[first]
             first += 1
-            if parts.count > limits.failedJoinsMax || bytes > limits.failedJoinBytesMax { _ = remove(oldest) }
-            else if parts[oldest] != nil { order.append(oldest) }
+            if parts.count > limits.failedJoinsMax || bytes > limits.failedJoinBytesMax {
+                _ = remove(oldest)
+            } else if parts[oldest] != nil {
+                order.append(oldest)
+            }
         }
         if first > 1024 && first * 2 > order.count {
             order.removeFirst(first)
@@ -114,7 +119,8 @@ extension Scheduler {
 
     /// A dependent never gets an event; nor does what comes after it.
     private mutating func skip(_ dependent: DependentSpec, view: RecordView) {
-        for index in routes.indices where routes[index].isActive && routes[index].stream == dependent.stream && routes[index].lambda == dependent.lambda {
+        for index in routes.indices
+        where routes[index].isActive && routes[index].stream == dependent.stream && routes[index].lambda == dependent.lambda {
             routes[index].counts.skipped += 1
             skipDependents(route: Int32(index), view: view)
         }

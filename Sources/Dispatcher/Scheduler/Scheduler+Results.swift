@@ -41,7 +41,10 @@ extension Scheduler {
     /// When the run behind a token was seen to begin; nil when there is no such run. For the latency figures.
     public func started(token: UInt64, worker: Int32) -> (startedMicros: UInt64, acceptedMicros: Int64, route: RouteID)? {
         guard let place = find(token: token, worker: worker), items[place].state != .sent else { return nil }
-        return (items[place].startedMicros, record(items[place]).header.pointee.accepted_micros, routes[Int(lanes[Int(items[place].lane)].route)].id)
+        return (
+            items[place].startedMicros, record(items[place]).header.pointee.accepted_micros,
+            routes[Int(lanes[Int(items[place].lane)].route)].id
+        )
     }
 
     private func find(token: UInt64, worker: Int32) -> Int? {

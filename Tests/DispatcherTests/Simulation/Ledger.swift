@@ -62,10 +62,12 @@ struct Ledger {
         events[eventKey] = event
         if run.attempt == 0 || Int(run.attempt) - 1 > charges {
             throw Violation(
-                description: "\(lambda) runs offset \(run.offset) of \(run.subject) as attempt \(run.attempt) after \(charges) failures of its own")
+                description:
+                    "\(lambda) runs offset \(run.offset) of \(run.subject) as attempt \(run.attempt) after \(charges) failures of its own")
         }
         if Int(run.attempt) > attemptsMax {
-            throw Violation(description: "\(lambda) runs offset \(run.offset) of \(run.subject) as attempt \(run.attempt) of \(attemptsMax)")
+            throw Violation(
+                description: "\(lambda) runs offset \(run.offset) of \(run.subject) as attempt \(run.attempt) of \(attemptsMax)")
         }
         guard !run.isMarked, !unordered.contains(lambda) else { return }
         if let before = failing[key]?.filter({ $0 < run.offset }).min() {
@@ -73,7 +75,8 @@ struct Ledger {
         }
         if isFirstInLife {
             if let last = firstRuns[key], last > run.offset {
-                throw Violation(description: "\(lambda) runs offset \(run.offset) of \(run.subject) for the first time after offset \(last)")
+                throw Violation(
+                    description: "\(lambda) runs offset \(run.offset) of \(run.subject) for the first time after offset \(last)")
             }
             firstRuns[key] = run.offset
         }

@@ -40,12 +40,18 @@ extension Simulation {
             if worker.isQuarantine != (scheduler.pools[Int(worker.pool)].quarantineWorker == Int32(index)) {
                 throw fail("worker \(index) is kept for suspects and its pool does not know")
             }
-            if worker.open.enumerated().contains(where: { scheduler.items[Int($1)].openAt != Int32($0) }) { throw fail("worker \(index): its open list is torn") }
+            if worker.open.enumerated().contains(where: { scheduler.items[Int($1)].openAt != Int32($0) }) {
+                throw fail("worker \(index): its open list is torn")
+            }
         }
         for index in scheduler.pools.indices {
-            if scheduler.pools[index].rowLoads != loads[index] { throw fail("\(scheduler.pools[index].lambda.name): row loads are miscounted") }
+            if scheduler.pools[index].rowLoads != loads[index] {
+                throw fail("\(scheduler.pools[index].lambda.name): row loads are miscounted")
+            }
             let running = scheduler.pools[index].workers.contains { scheduler.workers[Int($0)].inFlight > 0 }
-            if scheduler.pools[index].isProbing && !running { throw fail("\(scheduler.pools[index].lambda.name) waits for a probe that does not run") }
+            if scheduler.pools[index].isProbing && !running {
+                throw fail("\(scheduler.pools[index].lambda.name) waits for a probe that does not run")
+            }
         }
         try checkRoutes(byRoute, &pins)
         if scheduler.items.count - scheduler.freeItems.count != itemsSeen {
@@ -120,7 +126,9 @@ extension Simulation {
             throw fail("\(name()): counts \(lane.count)/\(lane.sent), really \(count)/\(sent)")
         }
         if hasWindow && lane.rowsUnloaded > 0 { throw fail("\(name()): later events are on disk than some that are only in memory") }
-        if lane.sent == 0 && lane.count > 0 && !scheduler.routes[route].isActive { throw fail("\(name()) is gone and still has events that wait") }
+        if lane.sent == 0 && lane.count > 0 && !scheduler.routes[route].isActive {
+            throw fail("\(name()) is gone and still has events that wait")
+        }
         if lane.sent == 0 && lane.worker >= 0 { throw fail("\(name()) is bound without items") }
         if lane.worker >= 0 { byWorker[Int(lane.worker)].lanes += 1 }
         if scheduler.routes[route].lanes.find(lane.hash) != Int32(index) { throw fail("\(name()) cannot be found by its subject") }

@@ -15,7 +15,8 @@ extension Simulation {
                 withUnsafeBytes(of: event) { payload in
                     records.append(
                         domain: domain.rawValue, subjectHash: journal.subjectHash(UnsafeRawBufferPointer(subject)),
-                        subject: UnsafeRawBufferPointer(subject), type: UnsafeRawBufferPointer(start: nil, count: 0), id: UnsafeRawBufferPointer(id),
+                        subject: UnsafeRawBufferPointer(subject), type: UnsafeRawBufferPointer(start: nil, count: 0),
+                        id: UnsafeRawBufferPointer(id),
                         payload: payload, timeMicros: 0, acceptedMicros: 0)
                 }
             }
@@ -82,7 +83,9 @@ extension Simulation {
             for index in 0..<append.records.count {
                 let key = JoinKey(stream: append.stream, offset: append.records.record(index).pointee.offset)
                 handedOn[key, default: 0] += 1
-                if handedOn[key]! > 1 { throw Violation(description: "offset \(key.offset) was handed on twice to stream \(key.stream.rawValue)") }
+                if handedOn[key]! > 1 {
+                    throw Violation(description: "offset \(key.offset) was handed on twice to stream \(key.stream.rawValue)")
+                }
             }
         }
     }
@@ -92,9 +95,13 @@ extension Simulation {
         let ready = pendingRowLoads.filter { $0.commit <= commitsWritten }
         pendingRowLoads.removeAll { $0.commit <= commitsWritten }
         for (action, _) in ready {
-            guard case .loadRows(let route, let lane, let serial, let hash, let after) = action, let id = scheduler.routeID(route) else { continue }
+            guard case .loadRows(let route, let lane, let serial, let hash, let after) = action, let id = scheduler.routeID(route) else {
+                continue
+            }
             let rows = try journal.deferredRows(id, subjectHash: hash, after: after, maximumBytes: 256)
-            note("\(scheduler.routes[Int(route)].lambda) lane \(lane) after \(after) reads \(rows.map { row in (row.id, (0..<row.records.count).map { row.records.record($0).pointee.offset }) })")
+            note(
+                "\(scheduler.routes[Int(route)].lambda) lane \(lane) after \(after) reads \(rows.map { row in (row.id, (0..<row.records.count).map { row.records.record($0).pointee.offset }) })"
+            )
             readRows.append((lane, serial, rows))
         }
         while !readRows.isEmpty, script.isCalm || chance(70) {
@@ -109,7 +116,8 @@ extension Simulation {
 
     /// A row load needs the commit after which it was asked for, even if there is nothing in it.
     func flushEmptyCommit() {
-        if !commitInFlight && commitWaiting == nil && !scheduler.hasCommit && pendingRowLoads.contains(where: { $0.commit > commitsTaken }) {
+        if !commitInFlight && commitWaiting == nil && !scheduler.hasCommit && pendingRowLoads.contains(where: { $0.commit > commitsTaken })
+        {
             commitsTaken += 1
             commitsWritten += 1
         }

@@ -27,7 +27,9 @@ extension Simulation {
         }
         try verifyEmits(given)
         try verifyRows()
-        if scheduler.joins.contains(where: { $0.value.count > 0 }) { throw Violation(description: "\(scheduler.joins.count) joins never came to an end") }
+        if scheduler.joins.contains(where: { $0.value.count > 0 }) {
+            throw Violation(description: "\(scheduler.joins.count) joins never came to an end")
+        }
     }
 
     private func end(_ lambda: String, _ domain: UInt32, _ offset: UInt64, _ given: Set<Ledger.EventKey>) throws -> End? {
@@ -65,7 +67,9 @@ extension Simulation {
         for route in scheduler.routes {
             let heads = try journal.deferredHeads(route.id)
             let bytes = heads.reduce(0) { $0 + $1.bytes }
-            if route.deferredBytes != bytes { throw Violation(description: "\(route.lambda): \(route.deferredBytes) deferred bytes, really \(bytes)") }
+            if route.deferredBytes != bytes {
+                throw Violation(description: "\(route.lambda): \(route.deferredBytes) deferred bytes, really \(bytes)")
+            }
             if heads.contains(where: { $0.state != .parked }) { throw Violation(description: "\(route.lambda) has rows that nobody runs") }
         }
         var query = RowQuery()

@@ -206,7 +206,8 @@ extension Simulation {
         default:
             worker.hasLied = true
             workers[number] = worker
-            scheduler.claimed(worker: number, number: worker.claimedNumber &+ UInt32(worker.inbox.count) &+ 1 &+ UInt32(random.next(upTo: 5000)))
+            scheduler.claimed(
+                worker: number, number: worker.claimedNumber &+ UInt32(worker.inbox.count) &+ 1 &+ UInt32(random.next(upTo: 5000)))
             try demandDeath(number)
         }
         try act()
@@ -228,7 +229,9 @@ extension Simulation {
             var made = RunEffects()
             let records = RecordBuffer()
             for index in 0..<script.emits(event: run.event) {
-                encode(records, domain: streams["e"]!, subject: run.subject, event: run.event &* 1000 &+ UInt64(index), id: "emit-\(run.event)-\(index)")
+                encode(
+                    records, domain: streams["e"]!, subject: run.subject, event: run.event &* 1000 &+ UInt64(index),
+                    id: "emit-\(run.event)-\(index)")
             }
             made.emits = [StreamAppend(stream: streams["e"]!, records: records)]
             made.output = [UInt8(truncatingIfNeeded: run.event)]

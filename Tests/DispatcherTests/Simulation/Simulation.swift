@@ -294,7 +294,8 @@ final class Simulation {
             scheduler.retire(worker: number)
             try act()
         }
-        for lambda in lambdas where !removed.contains(lambda) && !workers.values.contains(where: { $0.lambda == lambda && !isRetiring($0.number) }) {
+        for lambda in lambdas
+        where !removed.contains(lambda) && !workers.values.contains(where: { $0.lambda == lambda && !isRetiring($0.number) }) {
             for _ in 0..<lambdaRoute(lambda).workers { startWorker(lambda) }
         }
         try act()
@@ -310,7 +311,8 @@ final class Simulation {
         case 0..<4:
             guard let letter = try journal.deadLetters(query).randomElement(using: &random) else { return }
             let before = scheduler.commit.deadRemoved.count
-            if scheduler.redrive([letter]).isEmpty && scheduler.commit.deadRemoved.count == before && !faults.contains(.keepRedrivenLetters) {
+            if scheduler.redrive([letter]).isEmpty && scheduler.commit.deadRemoved.count == before && !faults.contains(.keepRedrivenLetters)
+            {
                 throw Violation(description: "a redriven letter stays among the dead")
             }
             note("redrive of offset \(letter.records.view(0).header.pointee.offset)")
@@ -364,7 +366,9 @@ final class Simulation {
             try act()
             for number in workers.keys.sorted() {
                 for _ in 0..<64 {
-                    guard let worker = workers[number], !(worker.inbox.isEmpty && worker.batch.isEmpty && worker.pending.isEmpty) else { break }
+                    guard let worker = workers[number], !(worker.inbox.isEmpty && worker.batch.isEmpty && worker.pending.isEmpty) else {
+                        break
+                    }
                     try stepWorker(number)
                 }
             }
@@ -379,7 +383,8 @@ final class Simulation {
     }
 
     private var isQuiet: Bool {
-        guard journal.pendingCount == 0, !commitInFlight, commitWaiting == nil, !scheduler.hasCommit, pendingRowLoads.isEmpty, readRows.isEmpty
+        guard journal.pendingCount == 0, !commitInFlight, commitWaiting == nil, !scheduler.hasCommit, pendingRowLoads.isEmpty,
+            readRows.isEmpty
         else { return false }
         for route in scheduler.routes where route.isActive {
             if route.done.watermark < journal.end(of: route.stream) { return false }
@@ -394,7 +399,8 @@ final class Simulation {
             if lanes.isEmpty && route.done.watermark == journal.end(of: route.stream) { return nil }
             let lane = lanes.first.map { "\($0)" } ?? ""
             let pool = scheduler.pools[Int(route.pool)]
-            return "\(route.lambda): holding \(pool.isHolding) \(pool.isProbing) \(pool.isPaused) workers \(pool.workers) loads \(pool.rowLoads) loading \(route.isLoading) from \(route.loadFrom) deferred \(route.deferredBytes), watermark \(route.done.watermark) of \(journal.end(of: route.stream)), cursor \(route.cursor), \(lanes.count) lanes \(lane)"
+            return
+                "\(route.lambda): holding \(pool.isHolding) \(pool.isProbing) \(pool.isPaused) workers \(pool.workers) loads \(pool.rowLoads) loading \(route.isLoading) from \(route.loadFrom) deferred \(route.deferredBytes), watermark \(route.done.watermark) of \(journal.end(of: route.stream)), cursor \(route.cursor), \(lanes.count) lanes \(lane)"
         }.joined(separator: "; ")
     }
 }
