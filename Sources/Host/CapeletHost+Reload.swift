@@ -59,6 +59,7 @@ extension CapeletHost {
         }
         state.withLock {
             $0.refused = [:]
+            $0.broken = $0.broken.filter { old.plan.generations[$0.key] != nil }
             $0.streams = made.streams.merging(old.streams) { new, _ in new }
         }
         await engine.apply(made.configuration)
@@ -110,12 +111,10 @@ extension CapeletHost {
                 pool.candidate != nil || (old.plan.generations[pool.lambda] == nil && pool.ready == 0 && pool.wanted > 0)
             }
             if waiting.isEmpty { return [] }
-            // A lambda without an old state to go back to is not given up by the supervisor; its breaker says that it does not come up.
-            let broken = waiting.filter { $0.breaker != "closed" }
-            if !broken.isEmpty {
-                let reasons = state.withLock { $0.broken }
-                return broken.map { "\($0.lambda): \(reasons[$0.lambda] ?? $0.fault ?? "its workers do not start")" }
-            }
+            // A lambda without an old state to go back to is not given up by the supervisor; that its breaker opens says that it does not come up.
+            let broken = state.withLock { $0.broken }
+            let failures = waiting.compactMap { pool in broken[pool.lambda].map { "\(pool.lambda): \($0)" } }
+            if !failures.isEmpty { return failures }
             if ContinuousClock.now > deadline {
                 return waiting.map { "\($0.lambda): no worker was ready in time: \($0.fault ?? "see the log")" }
             }
