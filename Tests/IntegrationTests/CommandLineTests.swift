@@ -3,6 +3,7 @@ import Glibc
 import Testing
 
 /// The command line against a real host.
+@Suite(.ownThreads)
 struct CommandLineTests {
     @Test("send takes 100,000 lines from standard input")
     func sendMany() async throws {

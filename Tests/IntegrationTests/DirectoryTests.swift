@@ -3,7 +3,7 @@ import Glibc
 import Testing
 
 /// The directory source end to end, with kill -9 of the host in between (SEMANTICS §8).
-@Suite(.serialized)
+@Suite(.serialized, .ownThreads)
 struct DirectoryTests {
     @Test("Files that come, change, move and go are neither missed nor doubled across kills")
     func acrossKills() async throws {
@@ -27,7 +27,7 @@ struct DirectoryTests {
             case 1:
                 // Killed somewhere among the changes.
                 async let changes: Void = onThread { try tree.change(round, pauseMicros: 3_000) }
-                try await Task.sleep(for: .milliseconds(Int.random(in: 5...150)))
+                await pause(.milliseconds(Int.random(in: 5...150)))
                 try await host.kill()
                 try await host.start()
                 try await changes

@@ -4,7 +4,7 @@ import Synchronization
 import Testing
 
 /// kill -9 of every kind of process at random moments under load. CAPELET_KILL_ROUNDS sets how often.
-@Suite(.serialized)
+@Suite(.serialized, .ownThreads)
 struct KillTests {
     private enum Victim: String { case worker, template, keeper, host }
 
@@ -99,11 +99,11 @@ struct KillTests {
         try await withThrowingTaskGroup { group in
             group.addTask { try await load.run() }
             for round in 0..<rounds {
-                try await Task.sleep(for: .milliseconds(Int.random(in: 20...250)))
+                await pause(.milliseconds(Int.random(in: 20...250)))
                 if reloading && round % 3 == 1 {
                     try (round % 2 == 0 ? LambdaPlugin.one : .two).install(in: host.folder.file("plugins"))
                     host.send(SIGHUP)
-                    try await Task.sleep(for: .milliseconds(Int.random(in: 0...100)))
+                    await pause(.milliseconds(Int.random(in: 0...100)))
                 }
                 // The host's turn comes every fourth time, or nothing else is killed for long enough to work.
                 let victim: Victim = round % 4 == 3 ? .host : [.worker, .template, .keeper].randomElement()!

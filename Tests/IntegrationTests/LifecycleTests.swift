@@ -3,6 +3,7 @@ import Glibc
 import Testing
 
 /// Starting, ending and signals.
+@Suite(.ownThreads)
 struct LifecycleTests {
     private static let simple = "domains: { work: { lambdas: [record] } }\n"
 

@@ -3,7 +3,7 @@ import Testing
 
 /// Plugins that were built outside of this tree against the SDK alone (Tests/Fixtures/build-plugins.sh), under a real host. CAPELET_TEST_PLUGINS
 /// names the folder where they are; without it they are built into the build folder.
-@Suite(.serialized)
+@Suite(.serialized, .ownThreads)
 struct OutOfTreeTests {
     static let names = ["c", "cpp", "rust", "swift-plain", "swift-foundation", "swift-static"]
 

@@ -3,6 +3,7 @@ import Glibc
 import Testing
 
 /// How runs end, what becomes of the events, and what operators can do (SEMANTICS §3 to §5).
+@Suite(.ownThreads)
 struct OutcomeTests {
     @Test("after: gives outputs along a topology")
     func topology() async throws {

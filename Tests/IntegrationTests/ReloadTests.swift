@@ -3,7 +3,7 @@ import Glibc
 import Testing
 
 /// Reloads under load and reloads that are refused (SEMANTICS §6). CAPELET_RELOADS sets how many.
-@Suite(.serialized)
+@Suite(.serialized, .ownThreads)
 struct ReloadTests {
     private static let routing = """
         domains: { work: { lambdas: [record, obey] } }
@@ -158,7 +158,7 @@ struct ReloadTests {
         for round in 0..<10 {
             try (round % 2 == 0 ? LambdaPlugin.one : .two).install(in: host.folder.file("plugins"))
             host.send(SIGHUP)
-            try await Task.sleep(for: .milliseconds(5))
+            await pause(.milliseconds(5))
         }
         #expect(await eventually { try await host.lambda("record").generation > 1 })
         try await host.send([#"{"subject":"s","payload":"success"}"#], to: "work")
@@ -209,7 +209,7 @@ struct ReloadTests {
         try host.route("domains: { work: { lambdas: [record, obey] } }")
         #expect(try await host.capelet("reload").code == 0)
         try await host.send([#"{"subject":"s0","payload":"success"}"#], to: "work")
-        try await host.settled()
+        try await host.settled { host.record("record").lines.count >= 32 }
         #expect(host.record("record").lines.count == 32, "it has begun anew with what came last")
         try await host.stop()
     }

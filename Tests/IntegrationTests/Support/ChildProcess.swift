@@ -86,7 +86,7 @@ final class ChildProcess: Sendable {
                 send(SIGKILL)
                 throw TestTrouble("process \(pid) has not ended within \(limit)")
             }
-            try await Task.sleep(for: .milliseconds(3))
+            await pause(.milliseconds(3))
         }
     }
 }

@@ -57,11 +57,11 @@ final class LoadSource: Sendable {
                     break
                 } catch {
                     if ContinuousClock.now > deadline { throw error }
-                    try await Task.sleep(for: .milliseconds(5))
+                    await pause(.milliseconds(5))
                 }
             }
             number += batch
-            try await Task.sleep(for: .milliseconds(5))
+            await pause(.milliseconds(5))
             if number % (batch * 16) == 0 { await waitForRoom() }
         }
     }

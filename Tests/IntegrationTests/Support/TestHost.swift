@@ -64,7 +64,7 @@ final class TestHost: Sendable {
                 let answer = try? await get(path).text
                 throw TestTrouble("the host is not ready: \(answer ?? "no answer")\n\(log.suffix(4000))")
             }
-            try await Task.sleep(for: .milliseconds(10))
+            await pause(.milliseconds(10))
         }
     }
 
