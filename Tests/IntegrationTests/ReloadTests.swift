@@ -144,7 +144,7 @@ struct ReloadTests {
         #expect(record.overlaps == [])
         #expect(record.runs.values.allSatisfy { $0 == 1 })
         // Nor does progress go back.
-        try await host.kill()
+        try await host.stop()
         try await host.start()
         try await host.settled()
         #expect(host.record("record").lines.count == record.lines.count, "after a restart there is nothing left to do")
