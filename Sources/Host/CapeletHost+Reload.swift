@@ -44,10 +44,13 @@ extension CapeletHost {
         }
         var changes = table.changes(from: old.table).map(\.description)
         for (lambda, generation) in plan.generations.sorted(by: { $0.key < $1.key }) {
-            guard let before = old.plan.generations[lambda], before.id != generation.id else { continue }
-            changes.append("lambda \(lambda): \(before.label) is replaced by \(generation.label)")
+            if let before = old.plan.generations[lambda] {
+                if before.id != generation.id { changes.append("lambda \(lambda): \(before.label) is replaced by \(generation.label)") }
+            } else if old.plan.missing[lambda] != nil {
+                changes.append("lambda \(lambda): it was missing; \(generation.label) serves it")
+            }
         }
-        var warnings = table.warnings
+        var warnings = table.warnings + plan.unreadable
         if table.listen != old.table.listen { warnings.append("`listen:` has changed: it takes effect when the host is started anew") }
 
         let made: Made

@@ -7,9 +7,12 @@ struct HostPlan: Sendable {
     var generations: [String: PluginGeneration] = [:]
     /// Why the others cannot be served, by lambda.
     var missing: [String: String] = [:]
+    /// Plugins that cannot be loaded, and why, whether somebody wants them or not.
+    var unreadable: [String] = []
 
     /// Makes the plan; touches nothing.
     init(table: RouteTable, scan: PluginScan) {
+        unreadable = scan.failures.map { "\($0)" }.sorted()
         for name in Set(table.domains.values.flatMap(\.lambdas)).sorted() {
             guard let lambda = table.lambdas[name] else { continue }
             switch Self.find(lambda, table: table, scan: scan) {

@@ -16,11 +16,11 @@ struct ReloadCommand: ParsableCommand {
         if output.json {
             Output.print(answer.text)
         } else if report.accepted {
-            Output.print("generation \(report.generation) serves (\(Figures.grouped(report.millis)) ms)")
+            Output.print("reloaded in \(Figures.grouped(report.millis)) ms")
             if report.changes.isEmpty { Output.print("  nothing changed") }
             for change in report.changes { Output.print("  " + Terminal.printable(change)) }
         } else {
-            Output.error("capelet: the new state is refused; generation \(report.generation) serves on\n")
+            Output.error("capelet: the reload is refused; what served before serves on\n")
             for error in report.errors { Output.error("  " + Terminal.printable(error) + "\n") }
         }
         if !output.json { for warning in report.warnings { Output.error("capelet: warning: \(Terminal.printable(warning))\n") } }
