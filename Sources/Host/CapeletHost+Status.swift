@@ -42,7 +42,7 @@ extension CapeletHost {
                 self.status(of: route, in: now, route: routes[route.id], supervisor: supervisor, counts: counts[route.id] ?? RowCounts()))
         }
         status.sources = sourceStatus(now)
-        status.warnings = now.table.warnings + now.refused.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }
+        status.warnings = now.table.warnings + now.plan.unreadable + now.refused.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }
         return status
     }
 
@@ -66,6 +66,9 @@ extension CapeletHost {
         } else if status?.isHolding == true {
             result.state = .holding
             result.reason = "different subjects failed one after another: it probes until one succeeds"
+        } else if let pool, pool.wanted > 0, pool.ready == 0 {
+            let last = now.deaths.last { $0.lambda == route.lambda }.map { "; the last: \($0.message)" } ?? ""
+            result.reason = "no worker is ready\(last)"
         }
         result.workers = supervisor.workers.filter { $0.lambda == route.lambda }.map { worker in
             WorkerStatus(

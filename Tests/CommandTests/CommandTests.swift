@@ -136,7 +136,7 @@ import Testing
         try await TestServer.with { server in
             let accepted = try await server.run("reload")
             #expect(accepted.code == 0)
-            #expect(accepted.text == "generation 4 serves (0 ms)\n  lambda charge: workers 1 → 2\n")
+            #expect(accepted.text == "reloaded in 0 ms\n  lambda charge: workers 1 → 2\n")
             server.control.state.withLock { $0.reloadAccepted = false }
             let refused = try await server.run("reload")
             #expect(refused.code == 1)
@@ -177,7 +177,7 @@ import Testing
             #expect(list.lines.count == 2)
             #expect(list.lines[1].contains("customer-7") && list.lines[1].contains("no such account"))
             let shown = try await server.run("dead", "show", "5")
-            #expect(shown.text.contains("last error  no such account"))
+            #expect(shown.text.contains("last error    no such account"))
             #expect(shown.text.contains("\"payload\":{\"n\":1}"))
             #expect(try await server.run("dead", "show", "6").code == 1)
             #expect(try await server.run("dead", "redrive", "5").text == "1 redriven\n")
@@ -207,9 +207,12 @@ import Testing
         let path = folder + "/capelet.yaml"
         try Data("domains: { orders: { lambdas: [charge] } }\nlambdas: { charge: { plugin: shop } }\n".utf8).write(
             to: URL(fileURLWithPath: path))
+        let bare = try await runCommand(["check", "--config", path])
+        #expect(bare.code == 0 && bare.errors.contains("the plugins folder \(folder)/plugins is not there"))
+        try FileManager.default.createDirectory(atPath: folder + "/plugins", withIntermediateDirectories: true)
         let good = try await runCommand(["check", "--config", path])
         #expect(good.code == 0)
-        #expect(good.text == "\(path): 1 domain, 1 lambda: ready to serve\n")
+        #expect(good.text == "\(path): 1 domain, 1 lambda: the file is right\n")
         #expect(good.errors.contains("the plugin shop of charge is not in \(folder)/plugins"))
         try Data("data: 'elsewhere' # here\ndomains: { orders: { lambda: [charge] } }\n".utf8).write(to: URL(fileURLWithPath: path))
         let bad = try await runCommand(["check", "--config", path])

@@ -24,6 +24,24 @@ import Testing
         #expect(lines[1].hasSuffix("…"))
     }
 
+    @Test func columnsThatSayNothingGoFirst() {
+        var table = TextTable([.text("a"), .number("waiting", canGo: true), .number("dead", canGo: true), .text("crashes", canGo: true)])
+        table.add(["x", "0", "1", "-"])
+        let narrow = table.text(Terminal(isInteractive: true, hasColour: false, width: 10))
+        #expect(narrow == "A  DEAD\nx     1\n")
+        #expect(table.text(plain) == "A  WAITING  DEAD  CRASHES\nx        0     1  -\n")
+    }
+
+    @Test func aLambdaWithoutAReadyWorkerIsToldFromOneThatRuns() {
+        let starting = LambdaStatus(
+            name: "slow", domain: "work", reason: "no worker is ready", workers: [WorkerStatus(id: 1, pid: 5, state: "starting")])
+        let text = StatusText.lambdas([starting], plain)
+        #expect(text.contains("  0/1  "))
+        #expect(text.contains("slow (work): no worker is ready\n"))
+        let missing = LambdaStatus(name: "gone", domain: "work", state: .missing, reason: "no plugin has it")
+        #expect(StatusText.lambdas([missing], plain).contains("gone (work) is missing: no plugin has it; put the plugin there"))
+    }
+
     @Test func nothingSteersTheTerminal() {
         #expect(Terminal.printable("a\u{1B}[2J\u{7}\n\t\u{9B}\u{202E}z") == "a\\x1b[2J\\x07\\n\\t\\x9b\\x202ez")
         #expect(Terminal.printable("é 😀 plain") == "é 😀 plain")

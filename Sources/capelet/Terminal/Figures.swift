@@ -15,6 +15,9 @@ enum Figures {
         return result
     }
 
+    /// `1 event`, `2,000 events`.
+    static func counted(_ value: some BinaryInteger, _ thing: String) -> String { "\(grouped(value)) \(thing)\(value == 1 ? "" : "s")" }
+
     /// `1536` is `1.5 KiB`.
     static func size(_ bytes: UInt64) -> String {
         var value = Double(bytes)

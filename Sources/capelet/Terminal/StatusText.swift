@@ -15,9 +15,8 @@ enum StatusText {
         }
         text += "\nlistening \(status.listening.joined(separator: ", "))\n"
         let journal = status.journal
-        text += "journal   \(Figures.size(journal.databaseBytes)) (log \(Figures.size(journal.walBytes))), "
-        text += "\(Figures.grouped(journal.events)) events in \(Figures.grouped(journal.groups)) groups, last "
-        text += "\(Figures.duration(micros: journal.lastGroupMicros))\n"
+        text += "journal   \(Figures.size(journal.databaseBytes)), log \(Figures.size(journal.walBytes)); "
+        text += "\(Figures.counted(journal.events, "event")) in \(Figures.counted(journal.groups, "write")) since the start\n"
         if let fault = journal.fault { text += terminal.styled("journal at fault: \(Terminal.printable(fault))", .red) + "\n" }
         text += "\n" + domains(status.domains, terminal)
         text += "\n" + lambdas(status.lambdas, terminal)
@@ -28,12 +27,12 @@ enum StatusText {
     }
 
     static func domains(_ domains: [DomainStatus], _ terminal: Terminal) -> String {
-        var table = TextTable([.text("domain"), .number("accepted"), .number("offsets"), .text("kept")])
+        var table = TextTable([.text("domain"), .number("accepted"), .number("next offset"), .text("kept")])
         for domain in domains {
             let kept = domain.end - min(domain.start, domain.end)
             table.add([
                 .init(domain.name), .number(domain.accepted), .number(domain.end),
-                .init(kept == 0 ? "nothing" : "\(Figures.grouped(kept)) events, \(Figures.size(domain.bytes))"),
+                .init(kept == 0 ? "nothing" : "\(Figures.counted(kept, "event")), \(Figures.size(domain.bytes))"),
             ])
         }
         return table.text(terminal)
@@ -41,12 +40,14 @@ enum StatusText {
 
     static func lambdas(_ lambdas: [LambdaStatus], _ terminal: Terminal) -> String {
         var table = TextTable([
-            .text("lambda"), .text("domain"), .text("state"), .text("workers"), .number("lag"), .number("running"), .number("waiting"),
-            .number("deferred"), .number("parked"), .number("dead"), .number("succeeded"), .number("p50"), .number("p99"),
-            .text("crashes", canShrink: true),
+            .text("lambda"), .text("domain"), .text("state"), .text("workers"), .number("lag"), .number("running", canGo: true),
+            .number("waiting", canGo: true), .number("deferred", canGo: true), .number("parked", canGo: true), .number("dead", canGo: true),
+            .number("succeeded"), .number("start p50", canGo: true), .number("start p99", canGo: true),
+            .text("crashes", canShrink: true, canGo: true),
         ])
         for lambda in lambdas {
-            let ready = lambda.workers.count { $0.pid > 0 }
+            let ready = lambda.workers.count { $0.state == "ready" || $0.state == "busy" }
+            let crashes = lambda.crashes.sorted { $0.key < $1.key }.map { "\($0.key) \(Figures.grouped($0.value))" }
             table.add([
                 .init(lambda.name, .bold), .init(lambda.domain), .init(lambda.state.rawValue, style(lambda.state)),
                 .init("\(ready)/\(lambda.workers.count)", ready < lambda.workers.count ? .yellow : nil), .number(lambda.lag),
@@ -54,18 +55,26 @@ enum StatusText {
                 .number(lambda.waiting), .number(lambda.deferred, lambda.deferred > 0 ? .yellow : nil),
                 .number(lambda.parked, lambda.parked > 0 ? .yellow : nil), .number(lambda.dead, lambda.dead > 0 ? .red : nil),
                 .number(lambda.succeeded), .init(latency(lambda.startMicros, \.p50)), .init(latency(lambda.startMicros, \.p99)),
-                .init(lambda.crashes.sorted { $0.key < $1.key }.map { "\($0.key) \(Figures.grouped($0.value))" }.joined(separator: ", ")),
+                .init(crashes.isEmpty ? "-" : crashes.joined(separator: ", ")),
             ])
         }
         var text = table.text(terminal)
-        for lambda in lambdas where lambda.state != .running {
+        for lambda in lambdas {
             guard let reason = lambda.reason else { continue }
-            text +=
-                terminal.styled(
-                    "\(lambda.name) (\(lambda.domain)) is \(lambda.state.rawValue): \(Terminal.printable(reason))", style(lambda.state))
-                + "\n"
+            let state = lambda.state == .running ? "" : " is \(lambda.state.rawValue)"
+            let line = "\(lambda.name) (\(lambda.domain))\(state): \(Terminal.printable(reason))\(remedy(lambda))"
+            text += terminal.styled(line, lambda.state == .running ? .yellow : style(lambda.state)) + "\n"
         }
         return text
+    }
+
+    /// What an operator can do about a lambda's state.
+    private static func remedy(_ lambda: LambdaStatus) -> String {
+        switch lambda.state {
+        case .broken: "; it is tried again by itself; `capelet deaths --lambda \(lambda.name) --stderr` tells more"
+        case .missing: "; put the plugin there, then `capelet reload`"
+        case .paused, .holding, .running, .removed: ""
+        }
     }
 
     private static func latency(_ quantiles: Quantiles, _ path: KeyPath<Quantiles, UInt64>) -> String {

@@ -5,9 +5,13 @@ struct TextTable {
         var isNumeric = false
         /// Whether it may be cut when a line is wider than the terminal. The last one that may is cut first.
         var canShrink = false
+        /// Whether it may be left out when a line is wider than the terminal and every cell of it is `0` or `-`.
+        var canGo = false
 
-        static func text(_ title: String, canShrink: Bool = false) -> Column { Column(title: title, canShrink: canShrink) }
-        static func number(_ title: String) -> Column { Column(title: title, isNumeric: true) }
+        static func text(_ title: String, canShrink: Bool = false, canGo: Bool = false) -> Column {
+            Column(title: title, canShrink: canShrink, canGo: canGo)
+        }
+        static func number(_ title: String, canGo: Bool = false) -> Column { Column(title: title, isNumeric: true, canGo: canGo) }
     }
 
     struct Cell: ExpressibleByStringLiteral {
@@ -40,6 +44,7 @@ struct TextTable {
         for row in rows { for (index, cell) in row.enumerated() { widths[index] = max(widths[index], Terminal.columns(cell.text)) } }
         if let width = terminal.width {
             var excess = widths.reduce(0, +) + 2 * (columns.count - 1) - width
+            if excess > 0, let index = columns.indices.last(where: { isIdle($0) }) { return without(index).text(terminal) }
             for index in columns.indices.reversed() where columns[index].canShrink && excess > 0 {
                 let take = min(excess, max(0, widths[index] - 8))
                 widths[index] -= take
@@ -49,6 +54,17 @@ struct TextTable {
         var result = line(columns.map { Cell($0.title.uppercased(), .dim) }, widths, terminal)
         for row in rows { result += line(row, widths, terminal) }
         return result
+    }
+
+    private func isIdle(_ index: Int) -> Bool {
+        columns[index].canGo && rows.allSatisfy { $0[index].text == "0" || $0[index].text == "-" }
+    }
+
+    private func without(_ index: Int) -> TextTable {
+        var table = self
+        table.columns.remove(at: index)
+        table.rows = rows.map { row in Array(row[..<index] + row[(index + 1)...]) }
+        return table
     }
 
     private func line(_ cells: [Cell], _ widths: [Int], _ terminal: Terminal) -> String {
