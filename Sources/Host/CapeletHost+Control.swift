@@ -64,7 +64,7 @@ extension CapeletHost {
             let letters = try journal.deadLetters(query).filter { seen.insert($0.id).inserted }
             let served = letters.filter { active.contains($0.route) }
             for letter in letters where !active.contains(letter.route) {
-                changed.refused.append("row \(letter.id): its lambda is not in the routing file")
+                changed.refused.append("\(letter.id): its lambda is not in the routing file")
             }
             var parts: [JoinPart] = []
             for letter in served { parts += try joinParts(letter) }
@@ -75,7 +75,7 @@ extension CapeletHost {
                 changed.changed += 1
             }
         }
-        for id in selection.ids where !seen.contains(id) { changed.refused.append("row \(id): there is none") }
+        for id in selection.ids where !seen.contains(id) { changed.refused.append("\(id): no dead letter and no parked event has this id") }
         return changed
     }
 
@@ -97,11 +97,11 @@ extension CapeletHost {
                 if await engine.dropParked(lambda: blocked.lambda, subjectHash: journal.subjectHash(blocked.subject), row: blocked.id) {
                     changed.changed += 1
                 } else {
-                    changed.refused.append("row \(blocked.id): it is running or no longer parked")
+                    changed.refused.append("\(blocked.id): it is running or no longer parked")
                 }
             }
         }
-        for id in selection.ids where !seen.contains(id) { changed.refused.append("row \(id): there is none") }
+        for id in selection.ids where !seen.contains(id) { changed.refused.append("\(id): no dead letter and no parked event has this id") }
         return changed
     }
 

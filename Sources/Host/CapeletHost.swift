@@ -125,7 +125,7 @@ final class CapeletHost: HostControl, Sendable {
         let scan = try store.scan()
         let plan = HostPlan(table: table, scan: scan)
         for (lambda, reason) in plan.missing.sorted(by: { $0.key < $1.key }) {
-            logger.error("\(lambda) is not served, its cursor holds: \(reason)")
+            logger.error("\(lambda) is not served, its events wait: \(reason)")
         }
         try engine.start()
         let made = try configuration(table: table, plan: plan, known: [])

@@ -144,8 +144,14 @@ struct LineReader {
     /// Notes that the line being read is too long; it is counted when its end comes.
     private mutating func tooLong() {
         begin(line: lineNumber + 1)
-        let limit = door.encoder.limits.textBytesMax
-        refuse(.tooLarge(nil, "the line has more than \(limit) bytes"), line: lineNumber + 1)
+        refuse(.tooLarge(nil, lineLimit), line: lineNumber + 1)
+    }
+
+    /// What is wrong with a line that is too long. The payload is what makes it so, in practice.
+    private var lineLimit: String {
+        let limits = door.encoder.limits
+        return "the line has more than \(limits.textBytesMax) bytes; a payload has at most \(limits.payloadBytesMax) "
+            + "(`payload:` of the domain)"
     }
 
     private mutating func begin(line: Int) {
@@ -166,7 +172,7 @@ struct LineReader {
         }
         begin(line: lineNumber)
         if bytes.count > door.encoder.limits.textBytesMax {
-            refuse(.tooLarge(nil, "the line has more than \(door.encoder.limits.textBytesMax) bytes"), line: lineNumber)
+            refuse(.tooLarge(nil, lineLimit), line: lineNumber)
             return nil
         }
         scratch.reset()

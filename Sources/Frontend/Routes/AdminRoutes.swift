@@ -87,7 +87,11 @@ struct AdminRoutes: Sendable {
         let path = try await body(BackupPath.self, request, context).path
         guard path.hasPrefix("/"), !path.contains("\0") else { throw Problem.invalid("has to be an absolute path", field: "path") }
         guard !FileManager.default.fileExists(atPath: path) else {
-            throw Problem(.conflict, "conflict", "Conflict", "\(path) exists already; a backup does not overwrite", field: "path")
+            throw Problem(.conflict, "conflict", "Conflict", "\(path) exists already; a backup does not overwrite")
+        }
+        let folder = (path as NSString).deletingLastPathComponent
+        guard access(folder, W_OK | X_OK) == 0 else {
+            throw Problem.invalid("cannot write into the folder \(folder): \(String(cString: strerror(errno)))")
         }
         let journal = journal
         try await NIOThreadPool.singleton.runIfActive { try journal.backup(to: path) }

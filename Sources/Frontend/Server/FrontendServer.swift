@@ -1,3 +1,4 @@
+import Glibc
 import HummingbirdCore
 public import Journal
 public import Logging
@@ -123,7 +124,10 @@ public final class FrontendServer: Service, Sendable {
     }
 
     private static func describe(_ error: any Error) -> String {
-        if let error = error as? IOError { return error.description }
+        if let error = error as? IOError {
+            let reason = String(cString: strerror(error.errnoCode))
+            return error.errnoCode == EADDRINUSE ? "\(reason) (by another program, or another host)" : reason
+        }
         return "\(error)"
     }
 }
