@@ -78,6 +78,9 @@ struct TableReader {
         if let http, http == resp, !http.hasSuffix(":0"), let at = section.value("resp")?.position {
             log.add(at, "'http' and 'resp' in 'listen' are both \(http)", hint: "give one of them another port")
         }
+        if resp != nil, let at = section.value("resp")?.position {
+            log.warn(at, "'resp' in 'listen' has no effect: this version does not serve Redis clients")
+        }
         settings.http = http
         settings.resp = resp
         return settings

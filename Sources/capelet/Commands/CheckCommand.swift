@@ -61,11 +61,15 @@ struct CheckCommand: ParsableCommand {
         }
         for warning in report.warnings { Output.error("warning: \(warning)\n") }
         func counted(_ count: Int, _ word: String) -> String { "\(count) \(word)\(count == 1 ? "" : "s")" }
-        Output.print("\(path): \(counted(report.domains.count, "domain")), \(counted(report.lambdas.count, "lambda")): ready to serve")
+        Output.print("\(path): \(counted(report.domains.count, "domain")), \(counted(report.lambdas.count, "lambda")): the file is right")
     }
 
     /// Plugins that the file names and that are not there. Not an error: they may be copied in before the host starts.
     static func missingPlugins(_ table: RouteTable) -> [String] {
+        var isFolder: ObjCBool = false
+        guard FileManager.default.fileExists(atPath: table.plugins, isDirectory: &isFolder), isFolder.boolValue else {
+            return ["the plugins folder \(table.plugins) is not there: nothing can be served until it is"]
+        }
         var missing: [String: [String]] = [:]
         for lambda in table.lambdas.values {
             guard let plugin = lambda.plugin else { continue }
