@@ -17,7 +17,7 @@ import Routing
 struct Capelet: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "capelet",
-        abstract: "Runs your code when something changes: lambdas from .so plugins, each in its own isolated process.",
+        abstract: "Runs your code when something changes: lambdas from .so plugins, each in a process of its own.",
         version: CapeletVersion.current,
         subcommands: [
             ServeCommand.self, CheckCommand.self, SendCommand.self, StatusCommand.self, LambdasCommand.self, EventsCommand.self,

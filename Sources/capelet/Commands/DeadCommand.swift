@@ -62,7 +62,7 @@ struct DeadCommand: ParsableCommand {
             guard let letter = letters.first else { throw CommandFailure(.failed, "there is no dead letter \(id)") }
             if output.json { return Output.print(answer.text) }
             func line(_ name: String, _ value: String) {
-                Output.print(name + String(repeating: " ", count: 12 - name.count) + Terminal.printable(value))
+                Output.print(name + String(repeating: " ", count: 14 - name.count) + Terminal.printable(value))
             }
             line("id", "\(letter.id)")
             line("lambda", letter.lambda)

@@ -91,12 +91,17 @@ struct EventsCommand: ParsableCommand {
             var type: String
             var time: String
             var payloadSize: UInt64
+            var payloadBase64: String?
         }
         guard let event = try? JSONDecoder().decode(Parts.self, from: Data(line.utf8)) else {
             throw CommandFailure(.failed, "the host's answer cannot be read: \(line.prefix(200))")
         }
-        // The payload is shown as it is: it stands last.
-        let payload = line.range(of: ",\"payload\":").map { String(line[$0.upperBound...].dropLast()) }
+        // The payload is shown as it is: it stands last. What is not JSON is shown when it is text.
+        let json = line.range(of: ",\"payload\":").map { String(line[$0.upperBound...].dropLast()) }
+        let payload =
+            json
+            ?? event.payloadBase64.flatMap { Data(base64Encoded: $0) }.flatMap { String(data: $0, encoding: .utf8) }
+            .flatMap { $0.contains("\0") ? nil : $0 }
         return Shown(
             offset: "\(event.offset)", time: String(event.time.prefix(19)).replacing("T", with: " "), subject: event.subject,
             type: event.type.isEmpty ? "-" : event.type, payload: payload ?? Figures.size(event.payloadSize))

@@ -3,7 +3,7 @@ import ArgumentParser
 /// `capelet pause`: holds a lambda's cursor.
 struct PauseCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "pause", abstract: "Give a lambda no new events; its cursor holds. Others go on.")
+        commandName: "pause", abstract: "Give a lambda no new events: they wait. Others go on.")
 
     @OptionGroup var host: HostOptions
     @OptionGroup var output: OutputOptions

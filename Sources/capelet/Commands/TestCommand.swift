@@ -122,7 +122,8 @@ struct TestCommand: AsyncParsableCommand {
         text += terminal.styled(report.outcome, report.isSuccess ? .green : .red)
         if !report.message.isEmpty { text += ": " + Terminal.printable(report.message) }
         if let delay = report.delayMillis { text += " (again in \(Figures.duration(micros: UInt64(max(0, delay)) * 1_000)))" }
-        return text
-            + "  [\(Figures.duration(micros: report.runMicros)), worker ready after \(Figures.duration(micros: report.startMicros))]\n"
+        let start = Figures.duration(micros: report.startMicros)
+        if report.outcome == "boot" { return text + "  [no worker was ready in \(start)]\n" }
+        return text + "  [\(Figures.duration(micros: report.runMicros)), worker ready after \(start)]\n"
     }
 }
