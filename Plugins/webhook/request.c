@@ -152,8 +152,11 @@ struct curl_slist *request_headers(const settings *settings, const capelet_event
 {
     header_list list = {.settings = settings};
     add_text(&list, "ce-specversion", "1.0");
-    add(&list, "", bytes_of("ce-id"), "", event->id, plain_in_value);
-    add(&list, "", bytes_of("ce-type"), "", event->type, plain_in_value);
+    // Both are required of a CloudEvent, and must not be empty; an event may have neither.
+    char id[40];
+    snprintf(id, sizeof id, "offset-%llu", (unsigned long long)event->offset);
+    add(&list, "", bytes_of("ce-id"), "", event->id.size > 0 ? event->id : bytes_of(id), plain_in_value);
+    add(&list, "", bytes_of("ce-type"), "", event->type.size > 0 ? event->type : bytes_of("event"), plain_in_value);
     add(&list, "", bytes_of("ce-source"), "/domains/", event->domain, plain_in_uri);
     if (event->subject.size > 0) add(&list, "", bytes_of("ce-subject"), "", event->subject, plain_in_value);
     add_time(&list, event->time_micros);

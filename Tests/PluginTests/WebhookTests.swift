@@ -74,11 +74,14 @@ import Testing
         defer { hook.end() }
         var event = TestEvent(1)
         event.subject = []
+        event.id = ""
+        event.type = ""
         #expect(try hook.deliver(event).status == success)
         let request = try #require(hook.receiver.requests.first)
         #expect(request["content-length"] == "0" && request.body.isEmpty)
         #expect(request["content-type"] == "application/octet-stream")
         #expect(request["ce-subject"] == nil)
+        #expect(request["ce-id"] == "offset-1" && request["ce-type"] == "event", "a CloudEvent has both")
     }
 
     @Test func aLargePayloadOfAllBytes() throws {
