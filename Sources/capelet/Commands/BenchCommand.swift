@@ -12,7 +12,7 @@ struct BenchCommand: AsyncParsableCommand {
             distances and latency counts from when they were due.
             """)
 
-    @Option(help: ArgumentHelp("The plugin (default: noop.so beside capelet, or in ../lib/capelet/plugins).", valueName: "file"))
+    @Option(help: ArgumentHelp("The plugin (default: noop.so beside capelet, installed, or in .build/plugins).", valueName: "file"))
     var plugin: String?
 
     @Option(help: "The lambda in it.") var lambda = "noop"
@@ -86,7 +86,9 @@ struct BenchCommand: AsyncParsableCommand {
 
     private static func findPlugin() throws -> String {
         let own = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
-        let places = [own.appendingPathComponent("noop.so"), own.appendingPathComponent("../lib/capelet/plugins/noop.so").standardized]
+        // Beside the program; installed; in a clone, where the program is in .build/TRIPLE/release.
+        let places = ["noop.so", "../lib/capelet/plugins/noop.so", "../../plugins/noop.so"]
+            .map { own.appendingPathComponent($0).standardized }
         for place in places where FileManager.default.isReadableFile(atPath: place.path) { return place.path }
         throw CommandFailure(
             .failed,
