@@ -20,7 +20,10 @@ extension CapeletHost {
 
     func notReadyReason() -> String? {
         if let reason = closedReason() { return reason }
-        if let fault = journal.figures().fault { return "the journal cannot be written: \(fault)" }
+        let figures = journal.figures()
+        if let fault = figures.fault { return "the journal cannot be written: \(fault)" }
+        let data = state.withLock { $0.table.data }
+        if let warning = diskWarning(data, journalBytes: max(figures.databaseBytes, figures.walBytes)) { return warning }
         return state.withLock { state in
             if let (lambda, reason) = state.plan.missing.min(by: { $0.key < $1.key }) { return "\(lambda) is not served: \(reason)" }
             return nil

@@ -43,7 +43,20 @@ extension CapeletHost {
         }
         status.sources = sourceStatus(now)
         status.warnings = now.table.warnings + now.plan.unreadable + now.refused.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }
+        if let warning = diskWarning(now.table.data, journalBytes: max(figures.databaseBytes, figures.walBytes)) {
+            status.warnings.append(warning)
+        }
         return status
+    }
+
+    /// What to say when the disk has so little room left that the journal refuses events, or soon will: from four fifths on (Docs/SEMANTICS.md).
+    func diskWarning(_ folder: String, journalBytes: UInt64) -> String? {
+        var disk = statvfs()
+        guard statvfs(folder, &disk) == 0 else { return nil }
+        let free = UInt64(disk.f_bavail) * UInt64(disk.f_frsize)
+        guard journalBytes / 4 >= free else { return nil }
+        return "the disk of \(folder) has \(free >> 10) KiB left for a journal of \(journalBytes >> 10) KiB: "
+            + "new events are refused (429) or soon will be; make room on it, or lower `retention:`"
     }
 
     private func status(
@@ -100,6 +113,15 @@ extension CapeletHost {
         return Quantiles(p50: snapshot.quantile(0.5), p99: snapshot.quantile(0.99), max: snapshot.maxMicros, count: snapshot.count)
     }
 
+    /// What is wrong with a source that runs; nil: nothing.
+    private static func complaint(_ status: EventSources.SourceStatus) -> String? {
+        if let error = status.lastError { return error }
+        if !status.detail.isEmpty { return status.detail }
+        let unreadable = status.lastScan?.unreadable ?? 0
+        if unreadable == 0 { return nil }
+        return "\(unreadable) \(unreadable == 1 ? "folder" : "folders") below it cannot be read: the log names the first ones"
+    }
+
     private func sourceStatus(_ now: State) -> [Frontend.SourceStatus] {
         now.table.domains.sorted { $0.key < $1.key }.compactMap { name, domain in
             guard case .directory(let settings)? = domain.source else { return nil }
@@ -109,7 +131,7 @@ extension CapeletHost {
             let status = source.status()
             return Frontend.SourceStatus(
                 domain: name, path: settings.path, state: status.state.rawValue, entries: status.files, events: status.announced,
-                lastScanMillis: status.lastScan?.endedMillis, error: status.lastError)
+                lastScanMillis: status.lastScan?.endedMillis, error: Self.complaint(status))
         }
     }
 }
