@@ -33,7 +33,8 @@ public final class LambdaMetrics: Sendable {
 
     /// The verdicts that are exposed from the start (DESIGN §1). Any other is counted as `other`.
     public static let verdicts = [
-        "exit", "signal", "timeout", "cpu-limit", "memory", "file-size", "seccomp", "protocol", "external", "reload", "shutdown", "other",
+        "exit", "signal", "timeout", "cpu-limit", "memory", "file-size", "seccomp", "protocol", "external", "reload", "shutdown", "boot",
+        "other",
     ]
 
     /// The metrics of the lambda `name` in `domain`.

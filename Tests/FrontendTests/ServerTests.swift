@@ -334,7 +334,8 @@ import Testing
             #expect(try await response.lines == ["{\"offset\":0}"])
             let began = ContinuousClock.now
             await stopped
-            #expect(ContinuousClock.now - began < .seconds(4))
+            #expect(
+                ContinuousClock.now - began < .seconds(30))
             _ = stuck
         }
     }

@@ -46,7 +46,7 @@ extension Engine {
             logger.error("\(lambda): the new generation was given up: \(reason)")
             onNotice(.refused(lambda: lambda, revision: revision, reason: reason))
         case .poolBroken(let lambda, let reason, _):
-            logger.error("\(lambda): its workers keep dying, its cursor holds: \(reason)")
+            logger.error("\(lambda): its workers keep dying, it gets no events for now: \(reason)")
             onNotice(.broken(lambda: lambda, reason: reason))
         case .poolMended(let lambda):
             logger.notice("\(lambda): well again")
@@ -82,7 +82,10 @@ extension Engine {
     private func died(_ handle: WorkerHandle, _ verdict: Verdict, nowMillis: Int64) {
         guard handle.slot >= 0, let worker = workers[handle.slot], worker.handle === handle else {
             if handle.wasReady { supervisor.bury(handle, pinnedOnEvent: false, nowMillis: nowMillis) }
-            if !verdict.isIntended { onNotice(.died(verdict, event: nil)) }
+            if !verdict.isIntended {
+                countDeath(of: handle, verdict)
+                onNotice(.died(verdict, event: nil))
+            }
             return
         }
         // What it said before it died stands.
@@ -106,9 +109,13 @@ extension Engine {
         touched.removeAll { $0 === worker }
         supervisor.bury(handle, pinnedOnEvent: !open.isEmpty, nowMillis: nowMillis)
         if !verdict.isIntended {
-            for meter in routeMetrics.values where meter.lambda == handle.lambda { meter.metrics.crashed(verdict: verdict.kind.rawValue) }
+            countDeath(of: handle, verdict)
             onNotice(.died(verdict, event: event))
         }
+    }
+
+    private func countDeath(of handle: WorkerHandle, _ verdict: Verdict) {
+        for meter in routeMetrics.values where meter.lambda == handle.lambda { meter.metrics.crashed(verdict: verdict.kind.rawValue) }
     }
 
     /// Reads what every busy worker has answered, each a bounded amount.
