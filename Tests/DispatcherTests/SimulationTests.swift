@@ -3,7 +3,8 @@ import Testing
 
 @testable import Dispatcher
 
-/// Runs seeds: a few hundred in every test run, any number in `make simulate SEEDS=...` (CAPELET_SEEDS), one with a trace with CAPELET_SEED.
+/// Runs seeds: a few hundred in every test run, any number in `make simulate SEEDS=...` (CAPELET_SEEDS), one with
+/// a trace with CAPELET_SEED (with CAPELET_TRACE also when it passes).
 @Suite struct SimulationTests {
     static let steps = 800
 
@@ -13,6 +14,7 @@ import Testing
             for _ in 0..<steps { try simulation.step() }
             try simulation.drain()
             try simulation.verify()
+            if ProcessInfo.processInfo.environment["CAPELET_TRACE"] != nil { print(simulation.trace.joined(separator: "\n")) }
         } catch {
             if isTracing { print(simulation.trace.suffix(600).joined(separator: "\n")) }
             throw Ledger.Violation(description: "seed \(seed), step \(simulation.steps): \(error)")

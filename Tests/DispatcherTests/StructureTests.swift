@@ -1,3 +1,4 @@
+import Journal
 import Testing
 
 @testable import Dispatcher
@@ -91,6 +92,29 @@ import Testing
                 if let least { model.remove(at: model.firstIndex(of: least)!) }
             }
             #expect(heap.count == model.count)
+        }
+    }
+
+    @Test func failedJoinsKeepTheNewest() {
+        var limits = SchedulerLimits()
+        limits.failedJoinsMax = 10
+        limits.failedJoinBytesMax = 1_000
+        var random = SplitMix(state: 1)
+        var joins = FailedJoins()
+        var model: [(key: JoinKey, size: Int)] = []
+        // Few keys, taken out and put in again and again, as when an operator redrives the same letter many times.
+        for _ in 0..<5_000 {
+            let key = JoinKey(stream: StreamID(rawValue: 1), offset: random.next(upTo: 14))
+            let known = model.firstIndex { $0.key == key }
+            #expect((joins.remove(key) != nil) == (known != nil))
+            if let known { model.remove(at: known) }
+            let size = Int(random.next(upTo: 200))
+            let part = JoinPart(key: key, lambda: "a", succeeded: false, output: Array(repeating: 0, count: size))
+            joins.insert(key, [part], limits: limits)
+            model.append((key, size))
+            while model.count > 10 || model.reduce(0, { $0 + $1.size }) > 1_000 { model.removeFirst() }
+            #expect(joins.count == model.count)
+            #expect(joins.bytes == model.reduce(0) { $0 + $1.size })
         }
     }
 }

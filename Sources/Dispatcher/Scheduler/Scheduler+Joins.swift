@@ -8,48 +8,6 @@ import WorkerProtocol
 // the input stream and the parts go. Complete with a failure among them: the dependent's event is skipped; the parts stay on disk until the
 // journal drops the event, and here up to a limit, so that redriving the failed upstream can still complete the join.
 
-/// Joins that are complete and failed; the oldest go when there are too many.
-struct FailedJoins {
-    private var parts: [JoinKey: [JoinPart]] = [:]
-    private var order: [JoinKey] = []
-    private var first = 0
-    /// Bytes of their outputs.
-    private(set) var bytes = 0
-
-    /// Number of joins.
-    var count: Int { parts.count }
-
-    /// Takes a join out.
-    mutating func remove(_ key: JoinKey) -> [JoinPart]? {
-        guard let found = parts.removeValue(forKey: key) else { return nil }
-        bytes -= found.reduce(0) { $0 + $1.output.count }
-        return found
-    }
-
-    /// Puts a join in.
-    mutating func insert(_ key: JoinKey, _ join: [JoinPart], limits: SchedulerLimits) {
-        parts[key] = join
-        order.append(key)
-        bytes += join.reduce(0) { $0 + $1.output.count }
-        while first < order.count,
-            parts.count > limits.failedJoinsMax || bytes > limits.failedJoinBytesMax || order.count - first > 2 * parts.count + 16
-        {
-            // An entry of the order may be stale: taken out, and perhaps put in again behind.
-            let oldest = order[first]
-            first += 1
-            if parts.count > limits.failedJoinsMax || bytes > limits.failedJoinBytesMax {
-                _ = remove(oldest)
-            } else if parts[oldest] != nil {
-                order.append(oldest)
-            }
-        }
-        if first > 1024 && first * 2 > order.count {
-            order.removeFirst(first)
-            first = 0
-        }
-    }
-}
-
 extension Scheduler {
     /// Parts of joins from disk: at start all there are, at a redrive those of the event. What is known already is not overwritten.
     public mutating func joinsLoaded(_ parts: [JoinPart]) {

@@ -48,7 +48,7 @@ extension Simulation {
             if scheduler.pools[index].rowLoads != loads[index] {
                 throw fail("\(scheduler.pools[index].lambda.name): row loads are miscounted")
             }
-            let running = scheduler.pools[index].workers.contains { scheduler.workers[Int($0)].inFlight > 0 }
+            let running = scheduler.workers.contains { $0.isLive && $0.pool == Int32(index) && $0.inFlight > 0 }
             if scheduler.pools[index].isProbing && !running {
                 throw fail("\(scheduler.pools[index].lambda.name) waits for a probe that does not run")
             }

@@ -7,22 +7,33 @@ import WorkerProtocol
 
 // Carrying out what the scheduler wants, and the workers.
 extension Simulation {
+    /// In order, as the engine does: what the scheduler decides while this goes on comes after what it has decided before.
     func act() throws {
+        guard !isActing else { return }
+        isActing = true
+        defer { isActing = false }
         while true {
-            while !scheduler.actions.isEmpty {
-                let actions = scheduler.actions
-                scheduler.clearActions()
-                for action in actions { try act(action) }
+            var index = 0
+            while index < scheduler.actions.count {
+                try act(scheduler.actions[index])
+                index += 1
             }
+            scheduler.clearActions()
             // A kill is carried out at once, but known only later: after all that was decided before.
-            guard let next = condemned.popLast() else { return }
-            try killWorker(next.worker, cause: next.cause)
+            if !condemned.isEmpty {
+                let next = condemned.removeFirst()
+                try killWorker(next.worker, cause: next.cause)
+            }
+            if scheduler.actions.isEmpty && condemned.isEmpty { return }
         }
     }
 
     private func act(_ action: SchedulerAction) throws {
         switch action {
         case .send(let worker, let item):
+            guard scheduler.items[Int(item)].worker == worker else {
+                throw Violation(description: "told to send worker \(worker) an item that is at \(scheduler.items[Int(item)].worker)")
+            }
             let delivery = scheduler.delivery(item)
             let header = delivery.record.header.pointee
             guard workers[worker] != nil else { throw Violation(description: "sent to worker \(worker), which is dead") }

@@ -77,6 +77,7 @@ final class Simulation {
     var readRows: [(lane: Int32, serial: UInt32, rows: [DeferredRow])] = []
     var pendingLoads: [(route: Int32, position: UInt64)] = []
 
+    var isActing = false
     var isTracing = false
     private(set) var trace: [String] = []
 
@@ -240,16 +241,16 @@ final class Simulation {
         steps += 1
         tell()
         switch random.next(upTo: 199) {
-        case 0..<24: produce()
-        case 24..<64: try stepJournal()
-        case 64..<94: takeCommit()
-        case 94..<114:
+        case 0..<14: produce()
+        case 14..<54: try stepJournal()
+        case 54..<84: takeCommit()
+        case 84..<104:
             nowMicros += random.next(upTo: chance(20) ? 4_000_000 : 60_000)
             clock.millis.withLock { $0 = 1_700_000_000_000 + Int64(nowMicros / 1000) }
             tell()
             scheduler.tick()
             try act()
-        case 114..<190:
+        case 104..<190:
             for _ in 0..<(random.next(upTo: 8) + 1) {
                 if let number = workers.keys.sorted().randomElement(using: &random) { try stepWorker(number) }
             }
