@@ -9,18 +9,40 @@ import WorkerProtocol
 // journal drops the event, and here up to a limit, so that redriving the failed upstream can still complete the join.
 
 extension Scheduler {
-    /// Parts of joins from disk: at start all there are, at a redrive those of the event. What is known already is not overwritten.
+    /// Parts of joins from disk: at start all there are, before or after `apply`; at a redrive those of the event. What is known already is not
+    /// overwritten.
     public mutating func joinsLoaded(_ parts: [JoinPart]) {
         for part in parts {
-            guard let dependent = dependent(of: part.key.stream), dependent.upstreams.contains(part.lambda) else { continue }
-            var known = joins.removeValue(forKey: part.key) ?? failedJoins.remove(part.key) ?? []
+            var known = takeJoin(part.key)
             if !known.contains(where: { $0.lambda == part.lambda }) { known.append(part) }
-            put(part.key, known, dependent: dependent)
+            put(part.key, known, dependent(of: part.key.stream))
         }
     }
 
-    private mutating func put(_ key: JoinKey, _ parts: [JoinPart], dependent: DependentSpec) {
-        if parts.count == dependent.upstreams.count {
+    /// The topology has changed: joins whose dependent is not there do not count, those whose dependent is back do.
+    mutating func sortJoins() {
+        var stream: StreamID?
+        var found: DependentSpec?
+        let keys = Array(joins.keys) + Array(strayJoins.keys)
+        for key in keys.sorted(by: { ($0.stream.rawValue, $0.offset) < ($1.stream.rawValue, $1.offset) }) {
+            if key.stream != stream {
+                stream = key.stream
+                found = dependent(of: key.stream)
+            }
+            put(key, takeJoin(key), found)
+        }
+    }
+
+    private mutating func takeJoin(_ key: JoinKey) -> [JoinPart] {
+        joins.removeValue(forKey: key) ?? failedJoins.remove(key) ?? strayJoins.removeValue(forKey: key) ?? []
+    }
+
+    private mutating func put(_ key: JoinKey, _ parts: [JoinPart], _ dependent: DependentSpec?) {
+        guard let dependent else {
+            strayJoins[key] = parts
+            return
+        }
+        if dependent.upstreams.allSatisfy({ upstream in parts.contains { $0.lambda == upstream } }) {
             failedJoins.insert(key, parts, limits: limits)
         } else {
             joins[key] = parts
@@ -37,14 +59,16 @@ extension Scheduler {
     /// One upstream of a join has come to its end.
     mutating func join(_ part: JoinPart, dependent: DependentSpec, view: RecordView) {
         hasEffects = true
-        var parts = joins.removeValue(forKey: part.key) ?? failedJoins.remove(part.key) ?? []
+        var parts = takeJoin(part.key)
         parts.removeAll { $0.lambda == part.lambda }
         parts.append(part)
-        guard parts.count == dependent.upstreams.count, parts.allSatisfy(\.succeeded) || faults.contains(.joinFailures) else {
+        let present = parts.filter { dependent.upstreams.contains($0.lambda) }
+        let isComplete = present.count == dependent.upstreams.count
+        guard isComplete, present.allSatisfy(\.succeeded) || faults.contains(.joinFailures) else {
             joinParts[part.key, default: []].removeAll { $0.lambda == part.lambda }
             joinParts[part.key, default: []].append(part)
-            put(part.key, parts, dependent: dependent)
-            if parts.count == dependent.upstreams.count { skip(dependent, view: view) }
+            put(part.key, parts, dependent)
+            if isComplete { skip(dependent, view: view) }
             return
         }
         var inputs = EncodedPairs()

@@ -37,6 +37,7 @@ extension Scheduler {
                 activate(spec, pool: pool)
             }
         }
+        sortJoins()
         pumpAll()
     }
 

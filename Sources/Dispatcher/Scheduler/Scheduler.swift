@@ -39,6 +39,8 @@ public struct Scheduler {
     var joins: [JoinKey: [JoinPart]] = [:]
     /// Joins that are complete and failed, in case that what failed is redriven.
     var failedJoins = FailedJoins()
+    /// Joins whose dependent is not in the routing file, or was not yet when they were loaded.
+    var strayJoins: [JoinKey: [JoinPart]] = [:]
     /// Histories of lanes that have failed and still have items at a worker.
     var asideHistories: [Int32: FailureHistory] = [:]
 
