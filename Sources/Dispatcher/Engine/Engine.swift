@@ -142,7 +142,7 @@ public final class Engine: @unchecked Sendable {
         }
         thread.name = "capelet-engine"
         thread.stackSize = 4 << 20
-        reader.start(mailbox: mailbox)
+        reader.start()
         isStarted.withLock { $0 = true }
         thread.start()
     }

@@ -12,7 +12,7 @@ final class JournalReader: @unchecked Sendable {
 
     init(journal: any Journal) { self.journal = journal }
 
-    func start(mailbox: Mailbox) {
+    func start() {
         let thread = Thread { [self] in
             while true {
                 condition.lock()
