@@ -12,6 +12,8 @@ public struct HostLimits: Sendable, Equatable {
     public var generationsKept: Int = 3
     /// Worker forks per second, all lambdas together.
     public var spawnsPerSecondMax: Int = 200
+    /// User ids for workers, when the host is root: one for each lambda with `sandbox: { user: private }`.
+    public var users: ClosedRange<UInt32> = 58_000...58_999
 
     /// The defaults.
     public init() {}

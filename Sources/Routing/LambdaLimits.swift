@@ -12,6 +12,8 @@ public struct LambdaLimits: Sendable, Equatable {
     public var memoryBytes: UInt64 = 256 << 20
     /// CPU seconds of one worker's life; nil: no limit.
     public var cpu: Duration? = nil
+    /// Processors' worth of time that a worker may use, where a cpu control group is in force; nil: no limit.
+    public var processors: Double? = nil
     /// Open files.
     public var files: Int = 256
     /// Largest file it can write, bytes.

@@ -35,6 +35,7 @@ extension RouteTable {
             Line("", "Durations: 200ms, 30s, 5m, 1h, 2d. Sizes: bytes, or 64KiB, 256MiB, 1GiB (and KB, MB, GB)."),
             Line("plugins: \(host("plugins"))", "folder scanned for NAME.so and NAME/NAME.so"),
             Line("data: \(host("data"))", "journal, generations, state of lambdas, logs"),
+            Line("libraries: []", "folders with shared libraries, beside the system's, that plugins may load from"),
             Line("listen:"),
             Line("  http: \(host("listen.http"))", "address:port, or none; port 0 takes a free one"),
             Line("  resp: \(host("listen.resp"))", "the same, for Redis clients"),
@@ -45,6 +46,7 @@ extension RouteTable {
             Line("  drain: \(host("limits.drain"))", "what running events get to end at a reload or shutdown"),
             Line("  generations: \(host("limits.generations"))", "kept for each plugin"),
             Line("  spawns: \(host("limits.spawns"))", "worker processes made in a second, all lambdas together"),
+            Line("  users: \(host("limits.users"))", "user ids for workers, when the host is root: one for each lambda"),
             Line(""),
         ]
         return top + domainLines(domain) + lambdaLines(lambda)
@@ -101,6 +103,7 @@ extension RouteTable {
             Line("    grace: \(value("grace"))", "between the request to end and the kill"),
             Line("    memory: \(value("memory"))", "private data of one worker"),
             Line("    cpu: \(value("cpu"))", "CPU time of one worker's life, in whole seconds"),
+            Line("    processors: \(value("processors"))", "share of processors, such as 0.5; where a cpu control group is in force"),
             Line("    files: \(value("files"))", "open files"),
             Line("    file-size: \(value("file-size"))", "largest file it can write"),
             Line("    stack: \(value("stack"))"),
@@ -109,9 +112,13 @@ extension RouteTable {
             Line("    environment: {}", "variables of its workers; nothing is inherited"),
             Line("    sandbox:", "a tier alone can stand here"),
             Line("      tier: \(value("sandbox.tier"))", "strict, standard, off"),
+            Line("      require: \(value("sandbox.require"))", "refuse to run in a weaker tier than this one"),
+            Line("      user: \(value("sandbox.user"))", "when the host is root: private, a user id of its own; host, the host's"),
             Line("      network: \(value("sandbox.network"))", "whether internet sockets are allowed"),
+            Line("      processes: \(value("sandbox.processes"))", "how many processes it may start, at a time"),
             Line("      read: []", "paths that can be read beside the usual ones"),
             Line("      write: []", "paths that can be written beside its state folder"),
+            Line("      environment: []", "names of the host's variables that its workers get"),
         ]
     }
 }

@@ -8,12 +8,14 @@ extension RouteTable {
     /// The settings that belong to no domain and no lambda.
     var settings: SettingTexts {
         [
-            ("plugins", plugins), ("data", data), ("listen.http", listen.http ?? "none"), ("listen.resp", listen.resp ?? "none"),
+            ("plugins", plugins), ("data", data),
+            ("libraries", libraries.isEmpty ? "none" : "[\(libraries.joined(separator: ", "))]"), ("listen.http", listen.http ?? "none"), ("listen.resp", listen.resp ?? "none"),
             ("limits.backlog", Quantity.text(bytes: limits.backlogBytesMax)),
             ("limits.subject", Quantity.text(bytes: UInt64(limits.subjectBytesMax))),
             ("limits.headers", Quantity.text(bytes: UInt64(limits.headersBytesMax))),
             ("limits.drain", Quantity.text(limits.drain)), ("limits.generations", "\(limits.generationsKept)"),
             ("limits.spawns", "\(limits.spawnsPerSecondMax)"),
+            ("limits.users", "\(limits.users.lowerBound)..\(limits.users.upperBound)"),
         ]
     }
 }
@@ -57,12 +59,14 @@ extension LambdaRoute {
             ("timeout", Quantity.text(limits.timeout)), ("timeout-max", Quantity.text(limits.timeoutMax)),
             ("boot", Quantity.text(limits.boot)), ("grace", Quantity.text(limits.grace)),
             ("memory", Quantity.text(bytes: limits.memoryBytes)), ("cpu", limits.cpu.map { Quantity.text($0) } ?? "none"),
-            ("files", "\(limits.files)"), ("file-size", Quantity.text(bytes: limits.fileBytes)),
+            ("processors", limits.processors.map { "\($0)" } ?? "none"), ("files", "\(limits.files)"), ("file-size", Quantity.text(bytes: limits.fileBytes)),
             ("stack", Quantity.text(bytes: limits.stackBytes)), ("log-rate", Quantity.text(bytes: UInt64(limits.logBytesPerSecond))),
             ("filter.type", list(filter.types)), ("filter.not-type", list(filter.notTypes)),
             ("filter.subject-prefix", list(filter.subjectPrefixes)), ("filter.subject-suffix", list(filter.subjectSuffixes)),
-            ("sandbox.tier", sandbox.tier.rawValue), ("sandbox.network", "\(sandbox.network)"),
+            ("sandbox.tier", sandbox.tier.rawValue), ("sandbox.require", sandbox.require.rawValue), ("sandbox.user", sandbox.user.rawValue),
+            ("sandbox.network", "\(sandbox.network)"), ("sandbox.processes", "\(sandbox.processes)"),
             ("sandbox.read", list(sandbox.read)), ("sandbox.write", list(sandbox.write)),
+            ("sandbox.environment", list(sandbox.environment)),
         ]
         for (name, values) in filter.headers.sorted(by: { $0.key < $1.key }) {
             settings.append(("filter.header.\(name)", list(values)))

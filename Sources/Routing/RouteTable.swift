@@ -7,6 +7,8 @@ public struct RouteTable: Sendable, Equatable {
     public var plugins: String
     /// The data directory. Absolute. Cannot change while the host runs.
     public var data: String
+    /// Folders with shared libraries, beside the system's, that every plugin may load from. Absolute.
+    public var libraries: [String] = []
     /// Where the host listens.
     public var listen: ListenSettings
     /// Limits of the host as a whole.
@@ -34,7 +36,7 @@ public struct RouteTable: Sendable, Equatable {
 
     /// Whether both tables make the host do the same. Warnings do not count.
     public static func == (left: RouteTable, right: RouteTable) -> Bool {
-        left.plugins == right.plugins && left.data == right.data && left.listen == right.listen && left.limits == right.limits
+        left.plugins == right.plugins && left.data == right.data && left.libraries == right.libraries && left.listen == right.listen && left.limits == right.limits
             && left.domains == right.domains && left.lambdas == right.lambdas
     }
 }

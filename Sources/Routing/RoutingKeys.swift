@@ -1,20 +1,20 @@
 /// Every key that a routing file can have.
 enum RoutingKeys {
-    static let top = ["plugins", "data", "listen", "limits", "domains", "lambdas"]
+    static let top = ["plugins", "data", "libraries", "listen", "limits", "domains", "lambdas"]
     static let listen = ["http", "resp"]
-    static let limits = ["backlog", "subject", "headers", "drain", "generations", "spawns"]
+    static let limits = ["backlog", "subject", "headers", "drain", "generations", "spawns", "users"]
     static let domain = ["source", "lambdas", "sequence", "durability", "deduplicate", "payload", "retention"]
     static let source = ["directory", "refresh", "quiet"]
     static let deduplicate = ["window", "count"]
     static let retention = ["age", "size"]
     static let lambda = [
         "plugin", "lambda", "enabled", "workers", "concurrency", "after", "filter", "order", "from", "retry", "exhausted",
-        "timeout", "timeout-max", "boot", "grace", "memory", "cpu", "files", "file-size", "stack", "log-rate",
+        "timeout", "timeout-max", "boot", "grace", "memory", "cpu", "processors", "files", "file-size", "stack", "log-rate",
         "config", "environment", "sandbox",
     ]
     static let filter = ["type", "not-type", "subject-prefix", "subject-suffix", "header"]
     static let retry = ["attempts", "backoff", "crashes"]
-    static let sandbox = ["tier", "network", "read", "write"]
+    static let sandbox = ["tier", "require", "user", "network", "processes", "read", "write", "environment"]
 
     /// Keys that are often looked for one level too high, or in the other half of the file: what to say then.
     static let elsewhere: [String: String] = {
@@ -22,7 +22,7 @@ enum RoutingKeys {
         for key in source { hints[key] = "'\(key)' belongs under 'source' of a domain" }
         for key in filter { hints[key] = "'\(key)' belongs under 'filter' of a lambda" }
         for key in retry { hints[key] = "'\(key)' belongs under 'retry' of a lambda" }
-        for key in sandbox { hints[key] = "'\(key)' belongs under 'sandbox' of a lambda" }
+        for key in sandbox where key != "environment" { hints[key] = "'\(key)' belongs under 'sandbox' of a lambda" }
         for key in listen { hints[key] = "'\(key)' belongs under 'listen'" }
         for key in limits { hints[key] = "'\(key)' belongs under 'limits' at the top level" }
         for key in domain where key != "lambdas" { hints[key] = "'\(key)' belongs to a domain" }

@@ -102,6 +102,7 @@ extension TableReader {
         section.read("boot", into: &limits.boot, in: .milliseconds(10) ... .seconds(3600))
         section.read("grace", into: &limits.grace, in: .zero ... .seconds(3600))
         section.read("memory", intoSize: &limits.memoryBytes, in: 8 << 20...1 << 46)
+        readProcessors(section, into: &limits.processors)
         section.read("files", into: &limits.files, in: 16...1 << 20)
         section.read("file-size", intoSize: &limits.fileBytes, in: 0...RoutingLimits.sizeMax)
         section.read("stack", intoSize: &limits.stackBytes, in: 256 << 10...1 << 30)
@@ -123,14 +124,60 @@ extension TableReader {
         if case .scalar(_, plain: _) = value.content { return section.read("sandbox", into: &sandbox.tier) }
         guard let inner = section.section("sandbox", keys: RoutingKeys.sandbox) else { return }
         inner.read("tier", into: &sandbox.tier)
+        inner.read("require", into: &sandbox.require)
+        inner.read("user", into: &sandbox.user)
         inner.read("network", into: &sandbox.network)
+        inner.read("processes", into: &sandbox.processes, in: 0...4096)
         sandbox.read = paths("read", in: inner)
         sandbox.write = paths("write", in: inner)
+        if sandbox.require > sandbox.tier, let at = inner.value("require")?.position {
+            let message = "\(inner.name("require")) is \(sandbox.require.rawValue), which is stronger than its tier, \(sandbox.tier.rawValue)"
+            log.add(at, message, hint: "write tier: \(sandbox.require.rawValue) too")
+        }
+        guard let names = inner.value("environment"), !names.isNull, !names.isEmptyList else { return }
+        for (name, at) in inner.texts("environment") ?? [] {
+            if Self.isVariable(name) {
+                sandbox.environment.append(name)
+            } else {
+                let hint = "list names here; variables with values go under 'environment' of the lambda"
+                log.add(at, "\(quoted(name)) in \(inner.name("environment")) is not a name for a variable", hint: hint)
+            }
+        }
     }
 
-    private func paths(_ key: String, in section: Section) -> [String] {
-        guard let value = section.value(key), !value.isNull, !value.isEmptyList else { return [] }
-        return (section.texts(key) ?? []).compactMap { path($0.text, at: $0.at, named: section.name(key)) }
+    /// Whether a name can be that of a variable: letters, digits and `_`, not beginning with a digit.
+    private static func isVariable(_ name: String) -> Bool {
+        !name.isEmpty
+            && name.utf8.enumerated().allSatisfy { index, byte in
+                switch byte {
+                case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "_"): true
+                case UInt8(ascii: "0")...UInt8(ascii: "9"): index > 0
+                default: false
+                }
+            }
+    }
+
+    /// Reads `processors: 1.5`.
+    private func readProcessors(_ section: Section, into processors: inout Double?) {
+        guard let value = section.value("processors"), !value.isNull else { return }
+        let named = section.name("processors")
+        guard case .scalar(let text, plain: true) = value.content else {
+            return log.add(value.position, "\(named) must be a number, not \(value.summary)", hint: "for instance 0.5, or none")
+        }
+        if text == "none" { return processors = nil }
+        let number: Double? =
+            switch YAMLScalar.number(text) {
+            case .int(let whole): Double(whole)
+            case .double(let number): number
+            default: nil
+            }
+        guard let number else {
+            return log.add(value.position, "\(named) must be a number, not \(value.summary)", hint: "for instance 0.5, or none")
+        }
+        guard (0.01...1024).contains(number) else {
+            return log.add(value.position, "\(named) is \(text), but must be between 0.01 and 1024")
+        }
+        processors = number
     }
 
     private func readEnvironment(_ section: Section, into environment: inout [String: String]) {
@@ -139,14 +186,7 @@ extension TableReader {
             return log.add(value.position, "\(section.name("environment")) must be a mapping of names and texts, not \(value.summary)")
         }
         for entry in entries {
-            let isName = entry.key.utf8.enumerated().allSatisfy { index, byte in
-                switch byte {
-                case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "_"): true
-                case UInt8(ascii: "0")...UInt8(ascii: "9"): index > 0
-                default: false
-                }
-            }
-            guard isName, !entry.key.isEmpty else {
+            guard Self.isVariable(entry.key) else {
                 log.add(
                     entry.keyPosition, "\(quoted(entry.key)) in \(section.name("environment")) is not a name for a variable",
                     hint: "letters, digits and '_', not beginning with a digit")

@@ -40,6 +40,7 @@ struct TableReader {
         guard let top = Section(root, place: "", keys: RoutingKeys.top, log: log) else { return nil }
         let plugins = path("plugins", in: top) ?? FilePath.absolute("plugins", base: base)
         let data = path("data", in: top) ?? FilePath.absolute("data", base: base)
+        let libraries = paths("libraries", in: top)
         let listen = listenSettings(top)
         let limits = hostLimits(top)
         let domains = domains(top)
@@ -59,6 +60,7 @@ struct TableReader {
         guard log.isEmpty else { return nil }
 
         var table = RouteTable(plugins: plugins, data: data, listen: listen, limits: limits, domains: [:], lambdas: [:])
+        table.libraries = libraries
         for domain in domains {
             table.domains[domain.route.name] = domain.route
             table.domains[domain.route.name]?.lambdas = topology.sorted(domain.lambdas.map(\.name))
@@ -113,7 +115,22 @@ struct TableReader {
         section.read("drain", into: &limits.drain, in: .zero ... .seconds(24 * 3600))
         section.read("generations", into: &limits.generationsKept, in: 1...1000)
         section.read("spawns", into: &limits.spawnsPerSecondMax, in: 1...10000)
+        readUsers(section, into: &limits.users)
         return limits
+    }
+
+    /// Reads `58000..58999`. Never 0, and never the id that means "no change" to the kernel.
+    private func readUsers(_ section: Section, into users: inout ClosedRange<UInt32>) {
+        guard let value = section.value("users"), let text = section.text("users") else { return }
+        let named = section.name("users")
+        guard let (first, last) = text.components(around: ".."), let low = UInt32(first), let high = UInt32(last) else {
+            return log.add(value.position, "\(named) must be a range of user ids, not \(value.summary)", hint: "for instance 58000..58999")
+        }
+        guard low >= 1, high < UInt32.max, low <= high, high - low < 65_536 else {
+            let hint = "at least 1, at most 4294967294, the smaller first, at most 65536 of them"
+            return log.add(value.position, "\(named) is \(text), which is no range of user ids", hint: hint)
+        }
+        users = low...high
     }
 
     // MARK: Shared with domains and lambdas
@@ -129,6 +146,12 @@ struct TableReader {
     func path(_ key: String, in section: Section) -> String? {
         guard let value = section.value(key), let text = section.text(key) else { return nil }
         return path(text, at: value.position, named: section.name(key))
+    }
+
+    /// The paths that a key lists, absolute.
+    func paths(_ key: String, in section: Section) -> [String] {
+        guard let value = section.value(key), !value.isNull, !value.isEmptyList else { return [] }
+        return (section.texts(key) ?? []).compactMap { path($0.text, at: $0.at, named: section.name(key)) }
     }
 
     /// `text` as an absolute path.
