@@ -91,7 +91,7 @@ let package = Package(
         .target(
             name: "Supervisor",
             dependencies: [
-                "Routing", "Telemetry", "WorkerProtocol", "CLinux", "CWorkerProtocol",
+                "Routing", "Telemetry", "WorkerProtocol", "CLinux", "CWorkerProtocol", "CSeccomp",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: swiftSettings
@@ -120,6 +120,7 @@ let package = Package(
             dependencies: ["CWorkerProtocol", "CLinux"],
             swiftSettings: swiftSettings
         ),
+        .systemLibrary(name: "CSeccomp", providers: [.apt(["libseccomp-dev"])]),
         .target(name: "CWorkerProtocol"),
         .target(name: "CLinux"),
         .target(name: "ProjectTemplate", swiftSettings: swiftSettings),

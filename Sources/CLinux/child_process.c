@@ -5,6 +5,9 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -83,6 +86,20 @@ int capelet_linux_pidfd_reap(int pidfd, int *status, uint64_t *user_micros, uint
     *system_micros = (uint64_t)usage.ru_stime.tv_sec * 1000000 + (uint64_t)usage.ru_stime.tv_usec;
     *peak_kib = (uint64_t)usage.ru_maxrss;
     return 1;
+}
+
+pid_t capelet_linux_pidfd_pid(int pidfd) {
+    char path[64], text[512];
+    snprintf(path, sizeof path, "/proc/self/fdinfo/%d", pidfd);
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0) return 0;
+    ssize_t size = read(file, text, sizeof text - 1);
+    close(file);
+    if (size <= 0) return 0;
+    text[size] = 0;
+    const char *line = strstr(text, "\nPid:");
+    long pid = line == NULL ? 0 : strtol(line + 5, NULL, 10);
+    return pid > 0 ? (pid_t)pid : 0;
 }
 
 int64_t capelet_linux_cpu_nanos(pid_t pid) {

@@ -74,16 +74,23 @@ public enum Benchmark {
         var logger = Logger(label: "capelet-bench")
         logger.logLevel = .error
         let worker = try WorkerExecutable.find()
+        let (groups, groupReport) = ControlGroups.open()
+        let users = HostLimits().users
+        let planner = SandboxPlanner(
+            support: SandboxSupport(executable: worker, user: users.lowerBound), data: folder, users: users, groups: groupReport)
         let store = GenerationStore(
-            plugins: folder + "/plugins", data: folder, workerExecutable: worker, generationsKept: 1, boot: .seconds(10), logger: logger)
+            plugins: folder + "/plugins", data: folder, workerExecutable: worker, generationsKept: 1, boot: .seconds(10), logger: logger,
+            sandbox: planner.planDescription(libraries: []))
         let scan = try store.scan()
         guard let generation = scan.generations["bench"] else {
             throw BenchmarkError(description: scan.failures.first.map { "\($0)" } ?? "\(settings.plugin) cannot be loaded")
         }
         let journal = try SQLiteJournal.open(directory: folder + "/data")
         let metrics = HostMetrics()
+        var engineSettings = Engine.Settings(workerExecutable: worker)
+        engineSettings.groups = groups
         let engine = try Engine(
-            settings: Engine.Settings(workerExecutable: worker), journal: journal, logger: logger, metrics: metrics, onLog: { _ in },
+            settings: engineSettings, journal: journal, logger: logger, metrics: metrics, onLog: { _ in },
             onNotice: { _ in })
         try engine.start()
         var route = LambdaRoute(name: settings.lambda)
@@ -92,7 +99,8 @@ public enum Benchmark {
         let state = try journal.route(lambda: route.name, domain: "bench", stream: stream, start: .end)
         journal.setLive([state.id])
         let spec = try WorkerSpec(
-            route: route, generation: generation, domains: [(number: stream.rawValue, name: "bench")], stateDirectory: folder)
+            route: route, generation: generation, domains: [(number: stream.rawValue, name: "bench")], stateDirectory: folder + "/state",
+            sandbox: try planner.plan(route, state: folder + "/state", sources: [], libraries: []))
         await engine.apply(
             EngineConfiguration(
                 pools: [PoolSpec(lambda: route, version: 1)],

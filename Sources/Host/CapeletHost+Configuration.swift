@@ -71,10 +71,10 @@ extension CapeletHost {
             version.combine(plan.generations[name]?.id)
             version.combine(try route.config.jsonText(resolvingSecrets: true))
             if let generation = plan.generations[name] {
-                let folder = table.data + "/state/" + name
-                try FileManager.default.createDirectory(
-                    atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-                workers.append(try WorkerSpec(route: route, generation: generation, domains: numbers, stateDirectory: folder))
+                workers.append(
+                    try WorkerSpec(
+                        route: route, generation: generation, domains: numbers, stateDirectory: table.data + "/state/" + name,
+                        sandbox: plan.sandboxes[name] ?? LambdaSandbox()))
             }
             pools.append(PoolSpec(lambda: route, version: UInt64(bitPattern: Int64(version.finalize()))))
         }

@@ -36,6 +36,7 @@ extension CapeletHost {
         do {
             let scan = try store.scan(inUse: Set(old.plan.generations.values.map(\.id)))
             plan = HostPlan(table: table, scan: scan)
+            plan.confine(by: planner, table: table)
         } catch {
             return refuse(["the plugins cannot be read: \(error)"])
         }

@@ -40,6 +40,7 @@ final class CapeletHost: HostControl, Sendable {
     let journal: SQLiteJournal
     let engine: Engine
     let store: GenerationStore
+    let planner: SandboxPlanner
     let metrics: HostMetrics
     let book: LogBook
     let state: Mutex<State>
@@ -91,10 +92,15 @@ final class CapeletHost: HostControl, Sendable {
         self.journal = journal
         metrics = HostMetrics()
         book = LogBook()
+        let (groups, report) = ControlGroups.open()
+        planner = SandboxPlanner(
+            support: SandboxSupport(executable: worker, user: table.limits.users.lowerBound), data: table.data, users: table.limits.users,
+            groups: report)
         store = GenerationStore(
             plugins: table.plugins, data: table.data, workerExecutable: worker, generationsKept: table.limits.generationsKept,
-            boot: .seconds(10), logger: logger)
+            boot: .seconds(10), logger: logger, sandbox: planner.planDescription(libraries: table.libraries))
         var settings = Engine.Settings(workerExecutable: worker)
+        settings.groups = groups
         settings.spawnsPerSecondMax = table.limits.spawnsPerSecondMax
         let book = book
         let notices = NoticeBoard()
@@ -123,7 +129,12 @@ final class CapeletHost: HostControl, Sendable {
     private func begin() async throws {
         let table = state.withLock { $0.table }
         let scan = try store.scan()
-        let plan = HostPlan(table: table, scan: scan)
+        var plan = HostPlan(table: table, scan: scan)
+        plan.confine(by: planner, table: table)
+        for (lambda, sandbox) in plan.sandboxes.sorted(by: { $0.key < $1.key }) {
+            logger.info("\(lambda): sandbox \(sandbox.tier.rawValue): \(sandbox.mechanisms.joined(separator: ", "))")
+            for lack in sandbox.lacks { logger.warning("\(lambda): \(lack)") }
+        }
         for (lambda, reason) in plan.missing.sorted(by: { $0.key < $1.key }) {
             logger.error("\(lambda) is not served, its events wait: \(reason)")
         }

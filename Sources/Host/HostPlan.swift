@@ -7,6 +7,8 @@ struct HostPlan: Sendable {
     var generations: [String: PluginGeneration] = [:]
     /// Why the others cannot be served, by lambda.
     var missing: [String: String] = [:]
+    /// How each of those is confined.
+    var sandboxes: [String: LambdaSandbox] = [:]
     /// Plugins that cannot be loaded, and why, whether somebody wants them or not.
     var unreadable: [String] = []
 
@@ -18,6 +20,24 @@ struct HostPlan: Sendable {
             switch Self.find(lambda, table: table, scan: scan) {
             case .success(let generation): generations[name] = generation
             case .failure(let reason): missing[name] = reason.text
+            }
+        }
+    }
+
+    /// Decides how each lambda is confined, and makes its state folder. A lambda whose sandbox cannot be had is not served.
+    mutating func confine(by planner: SandboxPlanner, table: RouteTable) {
+        for name in generations.keys.sorted() {
+            guard let route = table.lambdas[name] else { continue }
+            var sources: [String] = []
+            for domain in table.domains.values where domain.lambdas.contains(name) {
+                if case .directory(let settings)? = domain.source { sources.append(settings.path) }
+            }
+            do throws(SandboxRefusal) {
+                sandboxes[name] = try planner.plan(
+                    route, state: table.data + "/state/" + name, sources: sources.sorted(), libraries: table.libraries)
+            } catch {
+                generations[name] = nil
+                missing[name] = "\(error)"
             }
         }
     }

@@ -79,11 +79,17 @@ public enum LambdaTest {
         let worker = try WorkerExecutable.find()
         var logger = Logger(label: "capelet-test")
         logger.logLevel = .critical
+        let (groups, report) = ControlGroups.open()
+        let planner = SandboxPlanner(
+            support: SandboxSupport(executable: worker, user: table.limits.users.lowerBound), data: folder, users: table.limits.users,
+            groups: report)
         let store = GenerationStore(
-            plugins: table.plugins, data: folder, workerExecutable: worker, generationsKept: 1, boot: route.limits.boot, logger: logger)
+            plugins: table.plugins, data: folder, workerExecutable: worker, generationsKept: 1, boot: route.limits.boot, logger: logger,
+            sandbox: planner.planDescription(libraries: table.libraries))
         var searched = table
         searched.domains = [domain: DomainRoute(name: domain, lambdas: [name])]
-        let plan = HostPlan(table: searched, scan: try store.scan())
+        var plan = HostPlan(table: searched, scan: try store.scan())
+        plan.confine(by: planner, table: searched)
         guard let generation = plan.generations[name] else { throw ControlError(.unavailable, plan.missing[name] ?? "it has no plugin") }
         route.workers = 1
         route.retry.attempts = 1
@@ -92,7 +98,8 @@ public enum LambdaTest {
         route.filter = EventFilter()
         route.after = []
         return try await Run(
-            route: route, table: table, domain: domain, generation: generation, folder: folder, worker: worker, logger: logger
+            route: route, table: table, domain: domain, generation: generation, sandbox: plan.sandboxes[name] ?? LambdaSandbox(), groups: groups,
+            folder: folder, worker: worker, logger: logger
         )
         .execute(event)
     }
@@ -104,6 +111,8 @@ private struct Run {
     let table: RouteTable
     let domain: String
     let generation: PluginGeneration
+    let sandbox: LambdaSandbox
+    let groups: ControlGroups?
     let folder: String
     let worker: String
     let logger: Logger
@@ -116,8 +125,10 @@ private struct Run {
     func execute(_ event: LambdaTestEvent) async throws -> LambdaTestReport {
         let journal = MemoryJournal()
         let collected = Collected()
+        var settings = Engine.Settings(workerExecutable: worker)
+        settings.groups = groups
         let engine = try Engine(
-            settings: Engine.Settings(workerExecutable: worker), journal: journal, logger: logger, metrics: HostMetrics(),
+            settings: settings, journal: journal, logger: logger, metrics: HostMetrics(),
             onLog: { entry in
                 let now = Int64(Date().timeIntervalSince1970 * 1000)
                 collected.logs.withLock {
@@ -143,7 +154,7 @@ private struct Run {
         let outputs = try journal.stream(.input, named: "output")
         let state = try journal.route(lambda: route.name, domain: domain, stream: stream, start: .beginning)
         let spec = try WorkerSpec(
-            route: route, generation: generation, domains: [(number: stream.rawValue, name: domain)], stateDirectory: folder + "/state")
+            route: route, generation: generation, domains: [(number: stream.rawValue, name: domain)], stateDirectory: folder + "/state/" + route.name, sandbox: sandbox)
         await engine.apply(
             EngineConfiguration(
                 pools: [PoolSpec(lambda: route, version: 1)],

@@ -17,6 +17,7 @@ public final class GenerationStore: Sendable {
     private let generationsKept: Int
     private let bootMillis: Int64
     private let logger: Logger
+    private let sandbox: LambdaSandbox
     private let known = Mutex<Known>(Known())
 
     private struct Known {
@@ -31,7 +32,12 @@ public final class GenerationStore: Sendable {
     ///   - plugins: the folder that is scanned. Absolute.
     ///   - data: the data directory; copies go to `generations` in it. Absolute.
     ///   - boot: how long a plugin may take to load.
-    public init(plugins: String, data: String, workerExecutable: String, generationsKept: Int, boot: Duration, logger: Logger) {
+    ///   - sandbox: what plugins are asked in what they contain: `SandboxPlanner.planDescription`.
+    public init(
+        plugins: String, data: String, workerExecutable: String, generationsKept: Int, boot: Duration, logger: Logger,
+        sandbox: LambdaSandbox = LambdaSandbox()
+    ) {
+        self.sandbox = sandbox
         self.plugins = plugins
         generations = data + "/generations"
         self.workerExecutable = workerExecutable
@@ -166,7 +172,7 @@ public final class GenerationStore: Sendable {
         let description: PluginDescription
         do {
             description = try PluginDescription(
-                executable: workerExecutable, directory: directory, library: library, timeoutMillis: bootMillis)
+                executable: workerExecutable, directory: directory, library: library, timeoutMillis: bootMillis, sandbox: sandbox)
         } catch {
             throw failure(error.reason)
         }
@@ -185,7 +191,7 @@ public final class GenerationStore: Sendable {
             if rename(temporary, directory) != 0, errno != EEXIST, errno != ENOTEMPTY {
                 throw SystemCallError("rename \(temporary) to \(directory)", code: errno)
             }
-            chmod(directory, 0o500)
+            chmod(directory, 0o555)
             try FileOperations.sync(generations)
         }
         utimes(directory, nil)

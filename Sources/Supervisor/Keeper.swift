@@ -13,7 +13,8 @@ struct KeeperKey: Hashable {
     var files: Int
     var fileBytes: UInt64
     var stackBytes: UInt64
-    var isExec: Bool
+    var processors: Double?
+    var sandbox: LambdaSandbox
 
     init(_ spec: WorkerSpec) {
         plugin = spec.generation.plugin
@@ -24,7 +25,14 @@ struct KeeperKey: Hashable {
         files = limits.files
         fileBytes = limits.fileBytes
         stackBytes = limits.stackBytes
-        isExec = spec.route.sandbox.tier == .strict
+        processors = limits.processors
+        sandbox = spec.sandbox
+    }
+
+    /// What the control group of a worker, or of the template, may use. The kernel counts pages of libraries and of the channel too.
+    var groupLimits: ControlGroups.Limits {
+        ControlGroups.Limits(
+            memoryBytes: memoryBytes + 16 << 20, tasks: LambdaSandbox.threadsMax + sandbox.processes, processors: processors)
     }
 
     /// The limits as settings; the same for the template and for its workers.
@@ -79,6 +87,8 @@ final class Keeper {
     var outputLines = LogLines()
     var errorLines = LogLines()
     var errorTail = LogTail()
+    /// The template's control group.
+    var group: ControlGroup?
     let logGate = LogGate(bytesPerSecond: 1 << 20)
     /// Why its end was expected; nil: it was not.
     var endReason: String?
@@ -112,7 +122,7 @@ final class Keeper {
 
     /// Starts a keeper and tells it to load the plugin.
     static func start(
-        executable: String, id: UInt64, spec: WorkerSpec, nowMillis: Int64
+        executable: String, id: UInt64, spec: WorkerSpec, group: ControlGroup?, nowMillis: Int64
     ) throws(SystemCallError) -> Keeper {
         let key = KeeperKey(spec)
         let generation = spec.generation
@@ -137,8 +147,9 @@ final class Keeper {
         settings.add("library", generation.library)
         settings.add("plugin", generation.plugin)
         settings.add("generation", String(generation.number))
-        if key.isExec { settings.add("plugin.exec", "1") }
+        if key.sandbox.isExec { settings.add("plugin.exec", "1") }
         key.addLimits(to: &settings)
+        key.sandbox.addSettings(to: &settings, programs: .shared)
         let environment = WorkerEnvironment.base()
         for (name, value) in environment.sorted(by: { $0.key < $1.key }) { settings.add("environment.\(name)", value) }
         let settingsFile: Int32
@@ -152,7 +163,8 @@ final class Keeper {
         var message = capelet_keeper_message()
         message.type = UInt32(CAPELET_HOST_LOAD)
         code = capelet_linux_send_message(
-            sockets[0], &message, MemoryLayout.size(ofValue: message), [settingsFile, folder], 2, Int32(MSG_DONTWAIT))
+            sockets[0], &message, MemoryLayout.size(ofValue: message), [settingsFile, folder] + (group?.descriptors ?? []),
+            Int32(2 + (group?.descriptors.count ?? 0)), Int32(MSG_DONTWAIT))
         if code != 0 { throw fail("send", code) }
 
         var pid: pid_t = 0
@@ -161,9 +173,11 @@ final class Keeper {
             executable, arguments: ["capelet-worker", "keeper"], environment: environment,
             descriptors: [-1, output[1], error[1], sockets[1]], pid: &pid, pidfd: &pidfd)
         if code != 0 { throw fail("start \(executable)", code) }
-        return Keeper(
+        let keeper = Keeper(
             id: id, key: key, generation: generation, pid: pid, pidfd: pidfd, socket: sockets[0], outputPipe: output[0],
             errorPipe: error[0], deadlineMillis: nowMillis + spec.route.limits.boot.wholeMillis)
+        keeper.group = group
+        return keeper
     }
 
     /// O_PATH, which glibc declares only with _GNU_SOURCE.

@@ -89,7 +89,7 @@ struct PluginContents {
         for file in files {
             if let slash = file.path.lastIndex(of: "/") {
                 let parent = folder + "/" + file.path[..<slash]
-                try FileOperations.makeFolders(parent, mode: 0o700)
+                try FileOperations.makeFolders(parent, mode: 0o755)
                 folders.insert(parent)
             }
             let digest = try Self.copy(file, to: folder + "/" + file.path)
@@ -118,7 +118,7 @@ struct PluginContents {
             capelet_linux_sha256_add(&hash, bytes.baseAddress, bytes.count)
             try FileOperations.write(target, bytes, path: path)
         }
-        if fchmod(target, file.isExecutable ? 0o500 : 0o400) != 0 { throw SystemCallError("chmod \(path)", code: errno) }
+        if fchmod(target, file.isExecutable ? 0o555 : 0o444) != 0 { throw SystemCallError("chmod \(path)", code: errno) }
         if fsync(target) != 0 { throw SystemCallError("fsync \(path)", code: errno) }
         return end(&hash)
     }

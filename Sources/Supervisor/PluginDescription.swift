@@ -18,7 +18,20 @@ struct PluginDescription {
     }
 
     /// Runs `capelet-worker describe`.
-    init(executable: String, directory: String, library: String, timeoutMillis: Int64) throws(Failure) {
+    ///
+    /// - Parameter sandbox: what it runs in, since it runs the plugin's load-time constructors.
+    init(
+        executable: String, directory: String, library: String, timeoutMillis: Int64, sandbox: LambdaSandbox = LambdaSandbox()
+    ) throws(Failure) {
+        var settings = SettingsBuffer()
+        sandbox.addSettings(to: &settings, programs: .shared)
+        let settingsFile: Int32
+        do throws(SystemCallError) {
+            settingsFile = try settings.makeDescriptor()
+        } catch {
+            throw Failure("it could not be asked what it contains: \(error)")
+        }
+        defer { capelet_linux_close(settingsFile) }
         var input: [Int32] = [-1, -1]
         var output: [Int32] = [-1, -1]
         var error: [Int32] = [-1, -1]
@@ -33,7 +46,7 @@ struct PluginDescription {
         var pidfd: Int32 = -1
         let code = ChildProcess.spawn(
             executable, arguments: ["capelet-worker", "describe", directory, library], environment: WorkerEnvironment.base(),
-            descriptors: [input[0], output[1], error[1], -1], pid: &pid, pidfd: &pidfd)
+            descriptors: [input[0], output[1], error[1], settingsFile], pid: &pid, pidfd: &pidfd)
         guard code == 0 else { throw Failure("it could not be asked what it contains: \(executable): \(SystemCallError.text(code))") }
         defer { capelet_linux_close(pidfd) }
         for target in [(0, input), (1, output), (1, error)] { capelet_linux_close(target.1[target.0]) }

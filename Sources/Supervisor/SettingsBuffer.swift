@@ -5,11 +5,13 @@ internal import WorkerProtocol
 struct SettingsBuffer {
     private(set) var bytes: [UInt8] = []
 
-    mutating func add(_ key: String, _ value: String) {
+    mutating func add(_ key: String, _ value: String) { add(key, bytes: Array(value.utf8)) }
+
+    mutating func add(_ key: String, bytes value: [UInt8]) {
         withUnsafeBytes(of: UInt32(key.utf8.count).littleEndian) { bytes.append(contentsOf: $0) }
-        withUnsafeBytes(of: UInt32(value.utf8.count).littleEndian) { bytes.append(contentsOf: $0) }
+        withUnsafeBytes(of: UInt32(value.count).littleEndian) { bytes.append(contentsOf: $0) }
         bytes.append(contentsOf: key.utf8)
-        bytes.append(contentsOf: value.utf8)
+        bytes.append(contentsOf: value)
     }
 
     /// A memfd that holds them. The caller closes it.

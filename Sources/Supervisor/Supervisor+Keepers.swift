@@ -62,6 +62,8 @@ extension Supervisor {
             guard let worker = keeper.workers[message.id], worker.pid == 0 else { return }
             worker.pid = Int32(clamping: message.value)
             if !descriptors.isEmpty { worker.pidfd = descriptors.removeFirst() }
+            // The keeper's number for it, in a namespace of its own, is not ours.
+            if keeper.key.sandbox.namespaces.contains("pid"), worker.pidfd >= 0 { worker.pid = capelet_linux_pidfd_pid(worker.pidfd) }
             // Its time to start counts from here: before it there was a queue.
             if worker.state == .starting { worker.deadlineMillis = nowMillis + worker.spec.route.limits.boot.wholeMillis }
             if worker.state == .dying, worker.pidfd >= 0 { _ = capelet_linux_pidfd_signal(worker.pidfd, SignalName.kill) }
@@ -213,6 +215,7 @@ extension Supervisor {
     /// A keeper that was never polled.
     func discard(_ keeper: Keeper) {
         keepers[keeper.id] = nil
+        defer { release(&keeper.group) }
         for descriptor in [keeper.socket, keeper.pidfd, keeper.outputPipe, keeper.errorPipe] { poller.remove(descriptor) }
         _ = capelet_linux_pidfd_signal(keeper.pidfd, SignalName.kill)
         var status: Int32 = 0
@@ -237,6 +240,7 @@ extension Supervisor {
             poller.remove(descriptor)
         }
         keepers[keeper.id] = nil
+        release(&keeper.group)
         if !wasExpected {
             keeper.endReason = how
             logger.error("the keeper \(keeper.pid) of \(keeper.generation.label) \(how)")
@@ -261,6 +265,11 @@ extension Supervisor {
                 died(worker, death: nil, detail: "its keeper \(keeper.pid) \(how)", nowMillis: nowMillis)
             }
         }
+    }
+
+    private func release(_ group: inout ControlGroup?) {
+        if let group { groups?.release(group) }
+        group = nil
     }
 
     private func countKeeperFailure(nowMillis: Int64) {

@@ -82,9 +82,12 @@ extension Supervisor {
             return nil
         }
         let keeper: Keeper
+        var group: ControlGroup?
         do {
-            keeper = try Keeper.start(executable: workerExecutable, id: newID(), spec: target.spec, nowMillis: nowMillis)
+            group = try groups?.take(key.groupLimits)
+            keeper = try Keeper.start(executable: workerExecutable, id: newID(), spec: target.spec, group: group, nowMillis: nowMillis)
         } catch {
+            if let group { groups?.release(group) }
             if error.code == ENOENT || error.code == EACCES {
                 // Not a shortage: the generation's copy, or the worker's executable, is gone.
                 loadFailed(key: key, generation: target.spec.generation, reason: error.description, nowMillis: nowMillis)

@@ -45,13 +45,16 @@ extension Supervisor {
         try poller.add(channel.socket, tag: PollTag(.workerSocket, worker.id).rawValue, events: .edge)
         try poller.add(worker.outputPipe, tag: PollTag(.workerOutput, worker.id).rawValue)
         try poller.add(worker.errorPipe, tag: PollTag(.workerError, worker.id).rawValue)
+        let group = try groups?.take(keeper.key.groupLimits)
         code = keeper.send(
             Int(CAPELET_HOST_SPAWN), id: worker.id,
             descriptors: [
                 settingsFile, channel.inboxDescriptor, channel.outboxDescriptor, channel.bell, channel.workerSocket, output[1], error[1],
-            ])
+            ] + (group?.descriptors ?? []))
+        if code != 0, let group { groups?.release(group) }
         if code != 0 { throw SystemCallError("ask a keeper for a worker of \(spec.lambda)", code: code) }
 
+        worker.group = group
         spawns += 1
         worker.deadlineMillis = nowMillis + spec.route.limits.boot.wholeMillis
         worker.isProbe = target.policy.breaker == .probing
@@ -259,6 +262,12 @@ extension Supervisor {
         facts.detail = worker.intentDetail.isEmpty ? detail : worker.intentDetail
         facts.wasReady = worker.wasReady
         facts.cpuLimitSeconds = worker.keeper.key.cpuSeconds
+        if let group = worker.group {
+            facts.memoryKills = group.memoryKills
+            facts.groupPeakBytes = group.memoryPeak
+            groups?.release(group)
+            worker.group = nil
+        }
         let verdict = Verdict(of: worker, facts: facts, nowMillis: nowMillis)
         worker.deathKind = verdict.kind
         worker.deathText = verdict.text

@@ -45,6 +45,8 @@ public final class Supervisor {
     var keeperNotBeforeMillis: Int64 = .min
     var lastKeeperDeathMillis: Int64 = .min
     var random = SystemRandomNumberGenerator()
+    /// Control groups; nil: there are none.
+    let groups: ControlGroups?
     /// Something has changed since the last `tick`.
     var isDirty = true
     var wakeMillis: Int64 = .min
@@ -62,8 +64,13 @@ public final class Supervisor {
 
     /// A supervisor without any process.
     ///
-    /// - Parameter workerExecutable: absolute path of `capelet-worker`.
-    public init(workerExecutable: String, poller: Poller, logger: Logger, spawnsPerSecondMax: Int = 200) {
+    /// - Parameters:
+    ///   - workerExecutable: absolute path of `capelet-worker`.
+    ///   - groups: control groups for the workers, which belong to the supervisor from here on; nil: none.
+    public init(
+        workerExecutable: String, poller: Poller, logger: Logger, spawnsPerSecondMax: Int = 200, groups: ControlGroups? = nil
+    ) {
+        self.groups = groups
         self.workerExecutable = workerExecutable
         self.poller = poller
         self.logger = logger
@@ -73,7 +80,10 @@ public final class Supervisor {
         ringing.reserveCapacity(64)
     }
 
-    deinit { scratch.deallocate() }
+    deinit {
+        scratch.deallocate()
+        groups?.close()
+    }
 
     // MARK: events
 

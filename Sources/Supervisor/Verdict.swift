@@ -95,6 +95,10 @@ extension Verdict {
         var wasReady = true
         var memoryLimitBytes: UInt64
         var cpuLimitSeconds: UInt64?
+        /// How often the kernel killed something in its control group because the memory was used up.
+        var memoryKills: UInt64 = 0
+        /// The most memory that its control group had in use, in bytes; 0: not known.
+        var groupPeakBytes: UInt64 = 0
     }
 
     /// The reason, from the kernel's word and the host's intent, and what happened in words (ISOLATION §3).
@@ -124,6 +128,8 @@ extension Verdict {
         switch signal {
         case SignalName.xcpu:
             return (.cpuLimit, "used up its CPU time" + limitWords(facts))
+        case SignalName.kill where facts.memoryKills > 0:
+            return (.memory, "was killed by the kernel, since it used up its memory" + detail)
         case SignalName.kill:
             if let limit = facts.cpuLimitSeconds, facts.userMicros + facts.systemMicros >= limit * 1_000_000 {
                 return (.cpuLimit, "used up its CPU time" + limitWords(facts))

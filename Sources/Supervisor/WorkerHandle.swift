@@ -56,6 +56,7 @@ public final class WorkerHandle {
     var outputLines = LogLines()
     var errorLines = LogLines()
     var errorTail = LogTail()
+    var group: ControlGroup?
     var intent: KillIntent?
     var intentDetail = ""
     /// Not ready by then: killed. Then: asked to end, not dead by then: killed.

@@ -12,6 +12,8 @@ public struct WorkerSpec: Sendable {
     public let domains: [(number: UInt32, name: String)]
     /// Absolute path of the lambda's state folder. Made by the caller.
     public let stateDirectory: String
+    /// How its processes are confined.
+    public let sandbox: LambdaSandbox
     /// The supervisor's count of specs; tells old workers from new. 0 before `Supervisor.setPool`.
     public internal(set) var revision: UInt64 = 0
     let config: ConfigText
@@ -23,8 +25,10 @@ public struct WorkerSpec: Sendable {
     ///
     /// - Throws: when a secret's file cannot be read.
     public init(
-        route: LambdaRoute, generation: PluginGeneration, domains: [(number: UInt32, name: String)], stateDirectory: String
+        route: LambdaRoute, generation: PluginGeneration, domains: [(number: UInt32, name: String)], stateDirectory: String,
+        sandbox: LambdaSandbox = LambdaSandbox()
     ) throws(ConfigSecretError) {
+        self.sandbox = sandbox
         self.route = route
         self.generation = generation
         self.domains = domains.sorted { $0.number < $1.number }
@@ -37,7 +41,7 @@ public struct WorkerSpec: Sendable {
         route.name == other.route.name && route.entry == other.route.entry && route.limits == other.route.limits
             && route.environment == other.route.environment && route.sandbox == other.route.sandbox
             && generation.plugin == other.generation.plugin && generation.id == other.generation.id && config == other.config
-            && stateDirectory == other.stateDirectory && domains.count == other.domains.count
+            && stateDirectory == other.stateDirectory && sandbox == other.sandbox && domains.count == other.domains.count
             && zip(domains, other.domains).allSatisfy { $0.number == $1.number && $0.name == $1.name }
     }
 }

@@ -12,6 +12,7 @@ enum Confinement {
         apply(settings, "limit.files", CAPELET_LINUX_LIMIT_FILES)
         apply(settings, "limit.file-size", CAPELET_LINUX_LIMIT_FILE_SIZE)
         apply(settings, "limit.stack", CAPELET_LINUX_LIMIT_STACK)
+        apply(settings, "limit.processes", CAPELET_LINUX_LIMIT_PROCESSES)
         // Soft: SIGXCPU, whose default action ends the process. Hard: SIGKILL, for one that handles SIGXCPU.
         apply(settings, "limit.cpu", CAPELET_LINUX_LIMIT_CPU, grace: 2)
     }
@@ -43,13 +44,21 @@ enum Confinement {
         close(descriptor)
     }
 
-    /// All of the above, in order, for a process that is about to load a plugin. `firstUnused`: descriptors from here on are closed.
-    static func enter(settings: Settings, keeper: pid_t, firstUnused: UInt32) {
+    /// All of the above, in order, and the sandbox, for a process that is about to load a plugin. nil: it is done; else why not.
+    ///
+    /// - Parameters:
+    ///   - firstUnused: descriptors from here on are closed.
+    ///   - forks: see `Sandbox.enter`.
+    static func enter(settings: Settings, keeper: pid_t, firstUnused: UInt32, forks: Bool) -> Text? {
         applyLimits(settings)
+        if let levels = settings.number("nice") { _ = capelet_linux_nice(Int32(truncatingIfNeeded: levels)) }
         dieWith(keeper: keeper)
         capelet_linux_close_from(firstUnused)
         offerToOutOfMemoryKiller()
         _ = capelet_linux_no_new_privileges()
-        enterSandbox(settings)
+        if let failure = Sandbox(settings: settings).enter(forks: forks) { return failure }
+        // The change of user has cleared it.
+        dieWith(keeper: keeper)
+        return nil
     }
 }

@@ -13,6 +13,9 @@ import CLibC
 ///
 /// On failure `error <why>` and exit status 1. Control characters in the plugin's words are printed as spaces.
 ///
+/// When descriptor 3 is settings of the host (keeper_messages.h), the process enters the sandbox that they describe first: the plugin's
+/// load-time constructors run here.
+///
 /// Limits: 1 GiB of RLIMIT_DATA, 10 s of processor time, 30 s in all, no core file. If standard input is a pipe or a socket, the process
 /// also ends when its other end is closed, so that none is left when its host dies.
 enum Describe {
@@ -39,6 +42,13 @@ enum Describe {
         var (directory, name): (Text, Text) = ([], [])
         directory.append(cString: folder)
         name.append(cString: library)
+        if let settings = Settings(descriptor: Template.socket) {
+            // By its descriptor, as in a template: the sandbox may not be able to go there by its path.
+            let place = capelet_linux_open_path(folder)
+            if place < 0 || dup2(place, Template.directory) < 0 { fail("the plugin's folder cannot be opened", status: 64) }
+            directory = Template.directoryPath
+            if let why = Sandbox(settings: settings).enter(forks: false) { reportFailure(why, to: output) }
+        }
         var text: Text = []
         switch Plugin.load(directory: directory, library: name) {
         case .failed(let why): reportFailure(why, to: output)

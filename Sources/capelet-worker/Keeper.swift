@@ -31,6 +31,8 @@ final class Keeper {
     var loadSettings = Settings.empty
     var loadSettingsDescriptor: Int32 = -1
     var generationDescriptor: Int32 = -1
+    /// Files `cgroup.procs` of the template's control groups.
+    var templateGroups: [Int32] = []
 
     /// -1 or 0: there is none.
     var templateProcess: pid_t = 0
@@ -131,7 +133,7 @@ final class Keeper {
     // MARK: loading
 
     private func load(_ message: KeeperMessage) {
-        guard state == .idle, message.descriptors.count == 2, let settings = Settings(descriptor: message.descriptors[0]) else {
+        guard state == .idle, (2...2 + KeeperSpawn.groupsMax).contains(message.descriptors.count), let settings = Settings(descriptor: message.descriptors[0]) else {
             message.closeDescriptors()
             var why = Text.of("the host's order to load is not valid: ")
             why.append(state == .idle ? "its settings or descriptors are missing" : "this keeper has had one already")
@@ -141,6 +143,12 @@ final class Keeper {
         loadSettings = settings
         loadSettingsDescriptor = message.descriptors[0]
         generationDescriptor = message.descriptors[1]
+        templateGroups = Array(message.descriptors[2...])
+        if let why = Namespaces(settings: settings).enter() {
+            state = .broken
+            tellHost(CAPELET_KEEPER_LOAD_FAILED, body: why)
+            return
+        }
         let started = startTemplate()
         state = started == 0 ? .loading : .broken
         if started != 0 {
@@ -163,7 +171,7 @@ final class Keeper {
         }
         let pid = KeeperLaunch(
             mode: "template", settings: loadSettings, more: .empty, output: output[1], errors: output[1],
-            descriptors: [sockets[1], generationDescriptor, loadSettingsDescriptor]
+            descriptors: [sockets[1], generationDescriptor, loadSettingsDescriptor], groups: templateGroups
         ).start()
         close(sockets[1])
         close(output[1])

@@ -33,6 +33,7 @@ extension Keeper {
         templateOutput = -1
         if let spawn = inFlight {
             inFlight = nil
+            for group in spawn.groups { close(group) }
             tellHost(CAPELET_KEEPER_SPAWN_FAILED, id: spawn.id, value: UInt64(ESRCH))
         }
         switch state {

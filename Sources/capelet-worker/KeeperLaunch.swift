@@ -15,6 +15,9 @@ struct KeeperLaunch {
     /// They become 3, 4, 5 and so on in the new process. -1: leave that number closed.
     let descriptors: [Int32]
 
+    /// Files `cgroup.procs` of the control groups that the new process is to be in.
+    var groups: [Int32] = []
+
     /// Returns the pid, or a negative errno.
     func start() -> pid_t {
         let keeper = getpid()
@@ -92,6 +95,8 @@ struct KeeperLaunch {
     private func become(arguments: CStrings, environment: CStrings) -> Never {
         capelet_linux_reset_signals()
         setpgid(0, 0)
+        // 0 stands for whoever writes it.
+        for group in groups { _ = write(group, "0", 1) }
         // First out of the way of the numbers that they are to have, then to their places.
         let null = capelet_linux_open("/dev/null", O_RDWR)
         let input = capelet_linux_duplicate_above(null, 64)

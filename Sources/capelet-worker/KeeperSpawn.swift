@@ -14,35 +14,45 @@ struct KeeperSpawn {
     let id: UInt64
     /// Settings, inbox, outbox, bell, socket, standard output, standard error. Ours until the template has them.
     let descriptors: [Int32]
+    /// Files `cgroup.procs` of its control groups.
+    var groups: [Int32] = []
     /// When the template has to have answered, by the monotonic clock.
     var deadlineMillis: Int64 = 0
     /// A signal that the host wanted to send before the worker was there; 0: none.
     var signal: Int32 = 0
 
     static let descriptorCount = 7
+    static let groupsMax = 4
+
+    func closeDescriptors() {
+        for descriptor in descriptors + groups { close(descriptor) }
+    }
 }
 
 extension Keeper {
     func spawn(_ message: KeeperMessage) {
         let id = message.header.id
-        guard message.descriptors.count == KeeperSpawn.descriptorCount else {
+        let count = KeeperSpawn.descriptorCount
+        guard !message.descriptorsLost, (count...count + KeeperSpawn.groupsMax).contains(message.descriptors.count) else {
             message.closeDescriptors()
             tellHost(CAPELET_KEEPER_SPAWN_FAILED, id: id, value: UInt64(message.descriptorsLost ? EMFILE : EINVAL))
             return
         }
-        queue.append(KeeperSpawn(id: id, descriptors: message.descriptors))
+        queue.append(
+            KeeperSpawn(id: id, descriptors: Array(message.descriptors[0..<count]), groups: Array(message.descriptors[count...])))
     }
 
     /// Takes what the host has asked for in turn, as far as that can be done now.
     func sendNextSpawn() {
         while inFlight == nil, !queue.isEmpty, state != .loading {
             var next = queue.removeFirst()
-            defer { for descriptor in next.descriptors { close(descriptor) } }
             switch state {
             case .idle, .loading, .broken:
+                next.closeDescriptors()
                 tellHost(CAPELET_KEEPER_SPAWN_FAILED, id: next.id, value: UInt64(ESRCH))
             case .executing:
                 execute(next)
+                next.closeDescriptors()
             case .forking:
                 let error =
                     templateSocket < 0
@@ -50,7 +60,10 @@ extension Keeper {
                     : KeeperMessage.send(
                         to: templateSocket, type: CAPELET_HOST_SPAWN, id: next.id, descriptors: next.descriptors,
                         flags: Int32(MSG_DONTWAIT))
+                // Those of the worker are the template's now; those of its groups are for us, when we know its number.
+                for descriptor in next.descriptors { close(descriptor) }
                 if error != 0 {
+                    for group in next.groups { close(group) }
                     killTemplate()
                     tellHost(CAPELET_KEEPER_SPAWN_FAILED, id: next.id, value: UInt64(error))
                 } else {
@@ -70,7 +83,8 @@ extension Keeper {
         }
         let pid = KeeperLaunch(
             mode: "worker", settings: loadSettings, more: settings, output: descriptors[5], errors: descriptors[6],
-            descriptors: [-1, generationDescriptor, loadSettingsDescriptor] + descriptors[0..<5]
+            descriptors: [-1, generationDescriptor, loadSettingsDescriptor] + descriptors[0..<5],
+            groups: spawn.groups
         ).start()
         settings.release()
         if pid > 0 {
@@ -88,6 +102,7 @@ extension Keeper {
             return
         }
         inFlight = nil
+        defer { for group in spawn.groups { close(group) } }
         if Int(message.header.type) == Int(CAPELET_KEEPER_SPAWN_FAILED) {
             tellHost(CAPELET_KEEPER_SPAWN_FAILED, id: spawn.id, value: message.header.value)
             return
@@ -100,6 +115,10 @@ extension Keeper {
             tellHost(CAPELET_KEEPER_SPAWN_FAILED, id: spawn.id, value: UInt64(EPROTO))
             return
         }
+        // It may run already. What it has done until now counts for its template's group, which has limits too.
+        var number: Text = []
+        number.append(number: Int(pid))
+        for group in spawn.groups { writeAll(group, number) }
         started(spawn, process: pid)
     }
 
@@ -115,6 +134,7 @@ extension Keeper {
     func checkClone() {
         guard let spawn = inFlight, capelet_linux_monotonic_millis() >= spawn.deadlineMillis else { return }
         inFlight = nil
+        for group in spawn.groups { close(group) }
         killTemplate()
         tellHost(CAPELET_KEEPER_SPAWN_FAILED, id: spawn.id, value: UInt64(ETIMEDOUT))
     }

@@ -7,6 +7,7 @@
 //     template   has loaded one plugin; is copied for each worker                                       Template.swift
 //     worker     runs one lambda's events; either such a copy, or (exec mode) a process of its own      Worker.swift
 //     describe   loads a plugin, prints what it has, exits                                              Describe.swift
+//     probe      prints what this machine lets a process give up                                        Probe.swift
 //
 // What is said between host and keeper is in keeper_messages.h, between host and worker in worker_channel.h, between worker and plugin in
 // capelet.h.
@@ -28,6 +29,7 @@ struct CapeletWorker {
         if isArgument(1, "template") && count >= 3 { Template.run(keeper: keeper()) }
         if isArgument(1, "worker") && count >= 3 { Worker.runAlone(keeper: keeper()) }
         if isArgument(1, "describe") && count == 4 { Describe.run(folder: argument(2)!, library: argument(3)!) }
+        if isArgument(1, "probe") && count == 3 { Probe.run(user: UInt32(truncatingIfNeeded: atol(argument(2)!))) }
         if isArgument(1, "--version") && count == 2 {
             writeAll(1, Text.of("capelet-worker 0.1.0\n"))
             exit(0)
@@ -36,6 +38,7 @@ struct CapeletWorker {
             2,
             Text.of(
                 "usage: capelet-worker describe FOLDER NAME.so   print what a plugin has\n",
+                "       capelet-worker probe USER-ID             print what this machine lets a sandbox use\n",
                 "       capelet-worker --version\n",
                 "The other modes (keeper, template, worker) are started by capelet itself.\n"))
         exit(64)

@@ -24,7 +24,11 @@ enum Template {
         for descriptor in [socket, directory] { _ = capelet_linux_set_close_on_exec(descriptor) }
         close(settings)
         capelet_linux_name_thread("capelet-templat")
-        Confinement.enter(settings: loadSettings, keeper: keeper, firstUnused: UInt32(settings))
+        let forks = !loadSettings.flag("plugin.exec")
+        if let why = Confinement.enter(settings: loadSettings, keeper: keeper, firstUnused: UInt32(settings), forks: forks) {
+            _ = KeeperMessage.send(to: socket, type: CAPELET_KEEPER_LOAD_FAILED, body: why)
+            _exit(1)
+        }
         capelet_linux_line_buffer_output()
 
         // Before the plugin's code runs, which may change what these words hold.
@@ -41,7 +45,7 @@ enum Template {
         let threads = Plugin.threadCount()
         _ = KeeperMessage.send(to: socket, type: CAPELET_KEEPER_LOADED, value: UInt64(threads))
         // With more threads than this one the keeper uses exec mode.
-        if threads != 1 { _exit(0) }
+        if threads != 1 || !forks { _exit(0) }
         serve(plugin: plugin, loadSettings: loadSettings, keeper: keeper, threadWord: threadWord)
     }
 

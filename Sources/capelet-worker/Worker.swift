@@ -39,6 +39,7 @@ enum Worker {
         // For `ps`: the arguments are still those of the template.
         if capelet_linux_argument_count() > 1, let mode = capelet_linux_arguments()![1], strlen(mode) == 8 { memcpy(mode, "worker  ", 8) }
         openChannel(resources, settings: settings)
+        if let why = Sandbox(settings: loadSettings).enterAlone(isCopy: true) { failToStart(code: 0xffff, why: why) }
         serve(plugin: plugin, settings: settings, socket: resources.socket)
     }
 
@@ -54,8 +55,11 @@ enum Worker {
         for descriptor in Template.directory...resources.socket { _ = capelet_linux_set_close_on_exec(descriptor) }
         close(Template.settings)
         openChannel(resources, settings: settings)
-        Confinement.enter(settings: loadSettings, keeper: keeper, firstUnused: UInt32(resources.socket) + 1)
         Confinement.applyLimits(settings)
+        let unused = UInt32(resources.socket) + 1
+        if let why = Confinement.enter(settings: loadSettings, keeper: keeper, firstUnused: unused, forks: false) {
+            failToStart(code: 0xffff, why: why)
+        }
         capelet_linux_line_buffer_output()
         switch Plugin.load(directory: Template.directoryPath, library: loadSettings.text("library")) {
         case .failed(let why): failToStart(code: 0xffff, why: why)

@@ -3,4 +3,5 @@
 #pragma once
 
 #include "libc.h"
+#include "confinement.h"
 #include "worker_process.h"

@@ -76,6 +76,7 @@ enum {
     CAPELET_LINUX_LIMIT_FILE_SIZE = RLIMIT_FSIZE,
     CAPELET_LINUX_LIMIT_STACK = RLIMIT_STACK,
     CAPELET_LINUX_LIMIT_CORE = RLIMIT_CORE,
+    CAPELET_LINUX_LIMIT_PROCESSES = RLIMIT_NPROC,
 };
 
 /// Lowers a limit, never raises its hard part. The hard limit becomes `value` + `grace`. Returns 0 or a negative errno.

@@ -20,6 +20,9 @@ int capelet_linux_pidfd_signal(int pidfd, int signal);
 /// errno otherwise.
 int capelet_linux_pidfd_reap(int pidfd, int *status, uint64_t *user_micros, uint64_t *system_micros, uint64_t *peak_kib);
 
+/// The pid, in this process's namespace, of the process that `pidfd` stands for; 0: it is gone, or cannot be known.
+pid_t capelet_linux_pidfd_pid(int pidfd);
+
 /// CPU time that a process has used so far, in nanoseconds, or -1.
 int64_t capelet_linux_cpu_nanos(pid_t pid);
 

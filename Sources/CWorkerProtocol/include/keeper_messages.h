@@ -18,9 +18,11 @@ enum {
 
 /// Types of messages. The name says who sends it.
 enum {
-    /// Host: load a plugin. Descriptors: settings (a memfd, see below), the folder of the generation (O_PATH).
+    /// Host: load a plugin. Descriptors: settings (a memfd, see below), the folder of the generation (O_PATH), then the `cgroup.procs` of up to 4
+    /// control groups for the template.
     CAPELET_HOST_LOAD = 1,
-    /// Host: make worker `id`. Descriptors, in this order: settings, inbox, outbox, bell, socket, standard output, standard error.
+    /// Host: make worker `id`. Descriptors, in this order: settings, inbox, outbox, bell, socket, standard output, standard error, then the
+    /// `cgroup.procs` of up to 4 control groups.
     CAPELET_HOST_SPAWN = 2,
     /// Host: send signal `value` to worker `id` (and its process group); nothing if it is gone.
     CAPELET_HOST_KILL = 3,
@@ -72,7 +74,20 @@ _Static_assert(sizeof(struct capelet_keeper_death) == 32, "host and keeper agree
 //   limit.data         RLIMIT_DATA, bytes        limit.address     RLIMIT_AS, bytes
 //   limit.cpu          RLIMIT_CPU, seconds       limit.files       RLIMIT_NOFILE
 //   limit.file-size    RLIMIT_FSIZE, bytes       limit.stack       RLIMIT_STACK, bytes
+//   limit.processes    RLIMIT_NPROC
 //   environment.NAME   one variable of the worker's environment; nothing else is inherited
+// For LOAD and for `describe`, the sandbox (what is not there is not done; what fails ends the start):
+//   nice                      levels of priority to give up
+//   sandbox.user              user and group id to become
+//   sandbox.user-namespace    "1": a user namespace, after that
+//   sandbox.no-capabilities   "1"
+//   namespace.user, .pid, .mount, .network, .ipc, .proc       "1": the keeper enters them; .proc: and mounts /proc
+//   mount.hide.N              folder that is covered by an empty one      mount.show.N    path that can be seen all the same
+//   landlock.version          of the kernel; 0: no rules     landlock.network      "1": TCP is allowed
+//   landlock.read.N, landlock.write.N, landlock.use.N         paths: see LandlockRules.swift
+//   seccomp.base              program (struct sock_filter) for every process that loads or has loaded the plugin
+//   seccomp.worker            program for those that copy themselves no more
+//   seccomp.signals           "1": those can send signals to themselves only
 // For SPAWN:
 //   lambda.entry       name of the lambda within the plugin's table
 //   lambda             name of the lambda in the routing file

@@ -20,6 +20,8 @@ public final class Engine: @unchecked Sendable {
         public var workerExecutable: String
         /// Worker forks per second, all lambdas together.
         public var spawnsPerSecondMax = 200
+        /// Control groups for the workers; nil: none. They belong to the engine from here on.
+        nonisolated(unsafe) public var groups: ControlGroups?
         /// How long progress waits for more of it before it is written.
         public var commitMicros: UInt64 = 5_000
         /// Seed for jitter.
@@ -124,7 +126,8 @@ public final class Engine: @unchecked Sendable {
         scheduler = Scheduler(seed: settings.seed, nextRowID: try journal.nextRowID())
         poller = try Poller()
         supervisor = Supervisor(
-            workerExecutable: settings.workerExecutable, poller: poller, logger: logger, spawnsPerSecondMax: settings.spawnsPerSecondMax)
+            workerExecutable: settings.workerExecutable, poller: poller, logger: logger, spawnsPerSecondMax: settings.spawnsPerSecondMax,
+            groups: settings.groups)
         try poller.add(mailbox.descriptor, tag: Self.mailboxTag)
     }
 
