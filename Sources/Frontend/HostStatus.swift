@@ -182,6 +182,8 @@ public struct LambdaStatus: Codable, Sendable, Equatable {
     public var startMicros: Quantiles
     /// From accepting to the end state, microseconds.
     public var doneMicros: Quantiles
+    /// How its processes are confined; nil: nothing serves it.
+    public var sandbox: SandboxStatus?
 
     /// Makes a status.
     public init(

@@ -67,6 +67,9 @@ extension CapeletHost {
         var result = LambdaStatus(
             name: route.lambda, domain: route.domain, plugin: generation?.plugin ?? now.table.lambdas[route.lambda]?.plugin ?? "",
             generation: pool?.generationNumber ?? generation?.number ?? 0)
+        if let sandbox = now.plan.sandboxes[route.lambda] {
+            result.sandbox = SandboxStatus(tier: sandbox.tier.rawValue, mechanisms: sandbox.mechanisms, lacks: sandbox.lacks)
+        }
         if let reason = now.plan.missing[route.lambda] {
             result.state = .missing
             result.reason = reason

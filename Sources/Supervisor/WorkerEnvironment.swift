@@ -19,6 +19,12 @@ enum WorkerEnvironment {
 
     /// For one worker: the lambda's own settings win.
     static func worker(_ spec: WorkerSpec) -> [String: String] {
-        base().merging(["HOME": spec.stateDirectory]) { $1 }.merging(spec.route.environment) { $1 }
+        var own = ["HOME": spec.stateDirectory]
+        // The only folder that it can write.
+        if spec.sandbox.tier != .off { own["TMPDIR"] = spec.stateDirectory }
+        for name in spec.route.sandbox.environment {
+            if let value = getenv(name) { own[name] = String(cString: value) }
+        }
+        return base().merging(own) { $1 }.merging(spec.route.environment) { $1 }
     }
 }

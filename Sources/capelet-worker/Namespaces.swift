@@ -11,16 +11,6 @@ struct Namespaces {
 
     /// Enters what `settings` ask for. nil: it is done; this process may be another one than before.
     func enter() -> Text? {
-        // Their sources are opened now: afterwards they lie under what covers them.
-        var binds: [(descriptor: Int32, path: Text)] = []
-        settings.forEach(prefix: "mount.show.") { _, value in
-            var path: Text = []
-            path.append(value)
-            let descriptor = path.withCString { capelet_linux_open_path($0) }
-            if descriptor >= 0 { binds.append((descriptor, path)) }
-        }
-        defer { for bind in binds { close(bind.descriptor) } }
-
         if settings.flag("namespace.user") {
             let error = capelet_linux_enter_user_namespace()
             if error != 0 { return Sandbox.failure("to enter a user namespace", error) }
@@ -34,7 +24,7 @@ struct Namespaces {
         let error = capelet_linux_unshare(Int32(flags))
         if error != 0 { return Sandbox.failure("to enter namespaces", error) }
         if settings.flag("namespace.pid") { startAsFirstProcess() }
-        return settings.flag("namespace.mount") ? mount(binds) : nil
+        return settings.flag("namespace.mount") ? mount() : nil
     }
 
     /// Goes on in a child, which is process 1 of the new pid namespace. The parent waits for its end.
@@ -59,9 +49,18 @@ struct Namespaces {
         close(alive[0])
     }
 
-    private func mount(_ binds: [(descriptor: Int32, path: Text)]) -> Text? {
+    private func mount() -> Text? {
         var error = capelet_linux_make_mounts_private()
         if error != 0 { return Sandbox.failure("to make mounts private", error) }
+        // Opened now: afterwards they lie under what covers them. (And not before: what was opened in another mount namespace cannot be shown.)
+        var binds: [(descriptor: Int32, path: Text)] = []
+        settings.forEach(prefix: "mount.show.") { _, value in
+            var path: Text = []
+            path.append(value)
+            let descriptor = path.withCString { capelet_linux_open_path($0) }
+            if descriptor >= 0 { binds.append((descriptor, path)) }
+        }
+        defer { for bind in binds { close(bind.descriptor) } }
         var covered: [Text] = []
         var failure: Text?
         settings.forEach(prefix: "mount.hide.") { _, value in

@@ -65,6 +65,60 @@ struct RoutingFileTests {
         #expect(receipt.sandbox.read == ["/srv/capelet/templates"])
     }
 
+    @Test("What a sandbox grants")
+    func sandbox() throws {
+        let table = try table(
+            """
+            libraries: [/opt/swift/lib, more]
+            limits: { users: 900..999 }
+            domains: { d: { lambdas: [a, b, c] } }
+            lambdas:
+              a: { sandbox: strict, processors: 1.5 }
+              b:
+                processors: none
+                sandbox:
+                  { tier: strict, require: standard, user: host, network: true, processes: 3, read: [in], write: [/out], environment: [PROXY, A_1] }
+            """)
+        #expect(table.libraries == ["/opt/swift/lib", "/srv/capelet/more"])
+        #expect(table.limits.users == 900...999)
+        let a = try #require(table.lambdas["a"])
+        #expect(a.sandbox.tier == .strict && a.sandbox.require == .off && a.sandbox.user == .private && a.limits.processors == 1.5)
+        let b = try #require(table.lambdas["b"])
+        var expected = SandboxSettings()
+        expected.tier = .strict
+        expected.require = .standard
+        expected.user = .host
+        expected.network = true
+        expected.processes = 3
+        expected.read = ["/srv/capelet/in"]
+        expected.write = ["/out"]
+        expected.environment = ["PROXY", "A_1"]
+        #expect(b.sandbox == expected && b.limits.processors == nil)
+        #expect(table.lambdas["c"]?.sandbox == SandboxSettings())
+    }
+
+    @Test(
+        "What a sandbox cannot be",
+        arguments: [
+            ("sandbox: strickt", "must be one of strict, standard, off"),
+            ("sandbox: { require: strict }", "is strict, which is stronger than its tier, standard"),
+            ("sandbox: { user: nobody }", "must be one of private, host"),
+            ("sandbox: { processes: 5000 }", "must be between 0 and 4096"),
+            ("sandbox: { environment: [9X] }", "is not a name for a variable"),
+            ("sandbox: { netwrok: true }", "did you mean 'network'?"),
+            ("processors: many", "must be a number"), ("processors: 0", "must be between 0.01 and 1024"),
+        ])
+    func wrongSandbox(_ line: String, _ message: String) {
+        let found = problems("domains: { d: { lambdas: [a] } }\nlambdas: { a: { \(line) } }")
+        #expect(found.count == 1 && found[0].contains(message), "\(found)")
+    }
+
+    @Test("User ids", arguments: ["5", "9..1", "0..9", "1..4294967295", "1..100000", "a..b"])
+    func wrongUsers(_ range: String) {
+        let found = problems("limits: { users: \(range) }\ndomains: { d: { lambdas: [a] } }")
+        #expect(found.count == 1 && found[0].contains("'users' in 'limits'"), "\(found)")
+    }
+
     @Test("Every key is read")
     func everyKey() throws {
         let table = try table(

@@ -42,7 +42,7 @@ import WorkerProtocol
         #expect(first.id == sha256(bytes).prefix(16))
         var found = stat()
         stat(first.directory + "/documents.so", &found)
-        #expect(found.st_mode & 0o777 == 0o500)
+        #expect(found.st_mode & 0o777 == 0o555)
         // Overwriting the file in place changes nothing that was copied.
         try Fixture.install("two", as: "documents", in: plugins)
         let second = try #require(try store.scan(inUse: [first.id]).generations["documents"])

@@ -170,12 +170,16 @@ struct ControlGroupLayout {
         var options: Set<String>
 
         static func read(_ path: String) -> [Mount] {
-            text(path).split(separator: "\n").compactMap { line in
-                let fields = line.split(separator: " ").map(String.init)
-                guard let dash = fields.firstIndex(of: "-"), dash >= 6, fields.count > dash + 3 else { return nil }
-                return Mount(
-                    root: fields[3], point: fields[4], type: fields[dash + 1], options: Set(fields[dash + 3].split(separator: ",").map(String.init)))
-            }
+            text(path).split(separator: "\n").compactMap { Mount(line: String($0)) }
+        }
+
+        init?(line: String) {
+            let fields = line.split(separator: " ").map(String.init)
+            guard let dash = fields.firstIndex(of: "-"), dash >= 6, fields.count > dash + 3 else { return nil }
+            root = fields[3]
+            point = fields[4]
+            type = fields[dash + 1]
+            options = Set(fields[dash + 3].split(separator: ",").map(String.init))
         }
 
         /// Where a group is seen: in a container its path may begin with that of the container's own group.

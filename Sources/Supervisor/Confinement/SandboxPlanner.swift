@@ -57,6 +57,10 @@ public final class SandboxPlanner: Sendable {
             }
         }
         cover(&sandbox, settings: settings, state: state, sources: sources, libraries: libraries)
+        if settings.network, var filter = sandbox.filter, sandbox.user != nil || sandbox.tier == .strict {
+            filter.unixSockets = true
+            self.filter(filter, for: &sandbox)
+        }
         try StateFolder.give(state, to: sandbox.user)
         if let user = sandbox.user { warn(of: sources + settings.read, user: user, in: &sandbox) }
         if sandbox.user != nil || sandbox.tier == .strict {
@@ -100,17 +104,20 @@ public final class SandboxPlanner: Sendable {
         sandbox.readable = SystemPaths.readable + SystemPaths.ownRuntime + libraries + [LambdaSandbox.generationPath]
         sandbox.usable = SystemPaths.usable
         if support.seccomp {
-            let filter = SystemCallFilter(network: settings.network, processes: settings.processes > 0)
-            do {
-                try SandboxPrograms.shared.prepare(filter)
-                sandbox.filter = filter
-                sandbox.ownSignals = settings.processes == 0
-            } catch {
-                sandbox.lacks.append("no filter of system calls: \(error)")
-                sandbox.tier = .off
-            }
+            filter(SystemCallFilter(network: settings.network, processes: settings.processes > 0), for: &sandbox)
+            sandbox.ownSignals = settings.processes == 0
         }
         return sandbox
+    }
+
+    private func filter(_ filter: SystemCallFilter, for sandbox: inout LambdaSandbox) {
+        do {
+            try SandboxPrograms.shared.prepare(filter)
+            sandbox.filter = filter
+        } catch {
+            sandbox.lacks.append("no filter of system calls: \(error)")
+            sandbox.tier = .off
+        }
     }
 
     /// Namespaces and mounts.

@@ -11,6 +11,8 @@ internal import WorkerProtocol
 struct SystemCallFilter: Sendable, Hashable {
     /// Internet sockets are allowed, and those that name resolution needs.
     var network = false
+    /// Unix sockets are allowed too: where the host's own, and those of the host's user, cannot be reached by their paths.
+    var unixSockets = false
     /// Processes may be started.
     var processes = false
 
@@ -78,6 +80,7 @@ struct SystemCallFilter: Sendable, Hashable {
         let refusal = capelet_seccomp_errno(EACCES)
         guard network else { return try filter.add("socket", refusal) }
         // 1 Unix, 2 and 10 internet; 16 netlink, with which name resolution asks for addresses of its own (protocol 0).
+        if !unixSockets { try filter.add("socket", refusal, [Comparison(0, SCMP_CMP_EQ, 1)]) }
         try filter.add("socket", refusal, [Comparison(0, SCMP_CMP_GT, 16)])
         try filter.add("socket", refusal, [Comparison(0, SCMP_CMP_EQ, 0)])
         for family: UInt64 in [3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14, 15] {

@@ -20,6 +20,7 @@ enum StatusText {
         if let fault = journal.fault { text += terminal.styled("journal at fault: \(Terminal.printable(fault))", .red) + "\n" }
         text += "\n" + domains(status.domains, terminal)
         text += "\n" + lambdas(status.lambdas, terminal)
+        text += sandboxes(status.lambdas, terminal)
         if !status.sources.isEmpty { text += "\n" + sources(status.sources, terminal, now) }
         for warning in status.warnings { text += "\n" + terminal.styled("! \(Terminal.printable(warning))", .yellow) }
         if !status.warnings.isEmpty { text += "\n" }
@@ -64,6 +65,38 @@ enum StatusText {
             let state = lambda.state == .running ? "" : " is \(lambda.state.rawValue)"
             let line = "\(lambda.name) (\(lambda.domain))\(state): \(Terminal.printable(reason))\(remedy(lambda))"
             text += terminal.styled(line, lambda.state == .running ? .yellow : style(lambda.state)) + "\n"
+        }
+        return text
+    }
+
+    /// How lambdas are confined; those that are confined alike in one line.
+    static func sandboxes(_ lambdas: [LambdaStatus], _ terminal: Terminal) -> String {
+        var groups: [(sandbox: SandboxStatus, names: [String])] = []
+        for lambda in lambdas {
+            guard let sandbox = lambda.sandbox else { continue }
+            var alike = sandbox
+            // A user of its own is the lambda's: the number differs, the kind does not.
+            alike.mechanisms = alike.mechanisms.map { $0.hasPrefix("user ") ? "own user" : $0 }
+            if let index = groups.firstIndex(where: { $0.sandbox == alike }) {
+                if !groups[index].names.contains(lambda.name) { groups[index].names.append(lambda.name) }
+            } else {
+                groups.append((alike, [lambda.name]))
+            }
+        }
+        if groups.isEmpty { return "" }
+        var table = TextTable([.text("sandbox"), .text("in force", canShrink: true), .text("lambdas", canShrink: true)])
+        for group in groups {
+            table.add([
+                .init(group.sandbox.tier, group.sandbox.tier == "off" ? .yellow : nil),
+                .init(group.sandbox.mechanisms.joined(separator: ", ")), .init(group.names.joined(separator: ", ")),
+            ])
+        }
+        var text = "\n" + table.text(terminal)
+        for group in groups {
+            for lack in group.sandbox.lacks {
+                let line = "\(group.names.joined(separator: ", ")): \(Terminal.printable(lack))"
+                text += terminal.styled(line, .yellow) + "\n"
+            }
         }
         return text
     }
