@@ -67,6 +67,7 @@ extension CapeletHost {
         var result = LambdaStatus(
             name: route.lambda, domain: route.domain, plugin: generation?.plugin ?? now.table.lambdas[route.lambda]?.plugin ?? "",
             generation: pool?.generationNumber ?? generation?.number ?? 0)
+        result.rolledBackFrom = now.plan.rollbacks[route.lambda]?.fromNumber
         if let reason = now.plan.missing[route.lambda] {
             result.state = .missing
             result.reason = reason

@@ -9,7 +9,10 @@ extension RouteTable {
     var settings: SettingTexts {
         [
             ("plugins", plugins), ("data", data),
-            ("libraries", libraries.isEmpty ? "none" : "[\(libraries.joined(separator: ", "))]"), ("listen.http", listen.http ?? "none"), ("listen.resp", listen.resp ?? "none"),
+            ("libraries", libraries.isEmpty ? "none" : "[\(libraries.joined(separator: ", "))]"), 
+            ("listen.http", listen.http ?? "none"), ("listen.resp", listen.resp ?? "none"),
+            ("listen.hosts", listen.hosts.isEmpty ? "none" : "[\(listen.hosts.joined(separator: ", "))]"),
+            ("tokens.admin", tokens.admin ?? "none"), ("tokens.producers", tokens.producers ?? "none"),
             ("limits.backlog", Quantity.text(bytes: limits.backlogBytesMax)),
             ("limits.subject", Quantity.text(bytes: UInt64(limits.subjectBytesMax))),
             ("limits.headers", Quantity.text(bytes: UInt64(limits.headersBytesMax))),
@@ -36,6 +39,7 @@ extension DomainRoute {
             ("deduplicate.window", Quantity.text(deduplicate)), ("deduplicate.count", "\(deduplicateCountMax)"),
             ("payload", Quantity.text(bytes: UInt64(payloadBytesMax))),
             ("retention.age", Quantity.text(retention)), ("retention.size", Quantity.text(bytes: retentionBytesMax)),
+            ("tokens", tokens ?? "none"),
         ]
     }
 }
