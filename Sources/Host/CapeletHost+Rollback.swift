@@ -117,6 +117,8 @@ extension CapeletHost {
             return Array(state.plan.rollbacks.values)
         }
         guard let rollbacks else { return }
-        do { try rollbackFile.write(rollbacks) } catch { logger.error("cannot write down that \(lambda) has no rollback any more: \(error)") }
+        do { try rollbackFile.write(rollbacks) } catch {
+            logger.error("cannot write down that \(lambda) has no rollback any more: \(error)")
+        }
     }
 }

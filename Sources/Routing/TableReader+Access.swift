@@ -57,7 +57,9 @@ extension TableReader {
             log.add(value.position, "\(section.name("hosts")) has more than \(RoutingLimits.hostNamesMax) names")
         }
         for (name, at) in names where !Self.isHostName(name) {
-            log.add(at, "\(quoted(name)) in \(section.name("hosts")) is not a host's name", hint: "write it without a port, as in events.example.org")
+            log.add(
+                at, "\(quoted(name)) in \(section.name("hosts")) is not a host's name",
+                hint: "write it without a port, as in events.example.org")
         }
         return names.map { $0.text.lowercased() }
     }
@@ -96,7 +98,9 @@ extension TableReader {
         if case .scalar(let text, plain: _) = value.content {
             if text == "none" { return nil }
             // What stands here may be a token: it is not repeated.
-            log.add(value.position, "\(section.name(key)) must be a file", hint: "write \(key): { file: PATH }; tokens do not stand in this file")
+            log.add(
+                value.position, "\(section.name(key)) must be a file",
+                hint: "write \(key): { file: PATH }; tokens do not stand in this file")
             return nil
         }
         guard let inner = section.section(key, keys: ["file"]) else { return nil }

@@ -21,7 +21,8 @@ public struct RollbackFile: Sendable {
         try FileOperations.read(path) { (piece) throws(SystemCallError) in bytes.append(contentsOf: piece) }
         let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n")
         let damaged = Damaged(
-            description: "\(path) is damaged: it says which lambdas run an earlier generation of their plugin. Remove it to run what is in the "
+            description:
+                "\(path) is damaged: it says which lambdas run an earlier generation of their plugin. Remove it to run what is in the "
                 + "plugins folder")
         guard let first = lines.first, first == Self.title else { throw damaged }
         return try lines.dropFirst().map { line in

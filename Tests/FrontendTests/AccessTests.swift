@@ -39,7 +39,10 @@ import Testing
 
     @Test func withoutATokenNothingIsServedButWhetherTheHostLives() async throws {
         try await Self.with { server in
-            for path in ["/v1/status", "/v1/lambdas", "/v1/events?domain=orders", "/v1/dead", "/v1/blocked", "/v1/deaths", "/metrics", "/v1/logs", "/nothing"] {
+            for path in [
+                "/v1/status", "/v1/lambdas", "/v1/events?domain=orders", "/v1/dead", "/v1/blocked", "/v1/deaths", "/metrics", "/v1/logs",
+                "/nothing",
+            ] {
                 let response = try await server.request("GET", path)
                 #expect(response.status == 401, "\(path)")
                 #expect(response.headers["www-authenticate"] == "Bearer realm=\"capelet\"")
@@ -76,7 +79,9 @@ import Testing
             for header in ["Basic YTpi", "Bearer", "Bearer two tokens"] {
                 #expect(try await server.request("GET", "/v1/status", ["authorization": header]).status == 401, "\(header)")
             }
-            #expect(try await server.request("GET", "/v1/status?access_token=\(Self.admin)").status == 401, "not in the address, which is logged")
+            #expect(
+                try await server.request("GET", "/v1/status?access_token=\(Self.admin)").status == 401,
+                "not in the address, which is logged")
             let port = server.addresses.httpPort!
             let twice = try await onThread {
                 let client = try TestClient(port: port)
@@ -99,7 +104,8 @@ import Testing
             #expect(other.status == 403)
             #expect(other.headers["www-authenticate"] == "Bearer realm=\"capelet\", error=\"insufficient_scope\"")
             #expect(try other.json()["detail"] as? String == "the token is not for the domain `files`")
-            #expect(try await Self.send(server, to: "orders", Self.producer).status == 403, "a domain with tokens of its own takes no others")
+            #expect(
+                try await Self.send(server, to: "orders", Self.producer).status == 403, "a domain with tokens of its own takes no others")
             // The name is decoded before it is compared.
             #expect(try await Self.send(server, to: "%6Frders", Self.producer).status == 403)
             #expect(try await Self.send(server, to: "%6Frders", Self.orders).status == 200)

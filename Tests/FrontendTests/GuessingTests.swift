@@ -43,7 +43,9 @@ import Testing
     @Test func aHeaderHasOneToken() {
         #expect(AccessGate.token(in: "Bearer abc") == "abc")
         #expect(AccessGate.token(in: "bearer   abc") == "abc")
-        for wrong in ["", "Bearer", "Bearer ", "abc", "Basic abc", "Bearer a b", "Bearerabc"] { #expect(AccessGate.token(in: wrong) == nil, "\(wrong)") }
+        for wrong in ["", "Bearer", "Bearer ", "abc", "Basic abc", "Bearer a b", "Bearerabc"] {
+            #expect(AccessGate.token(in: wrong) == nil, "\(wrong)")
+        }
     }
 
     // MARK: counting

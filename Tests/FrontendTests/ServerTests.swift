@@ -82,7 +82,8 @@ import Testing
                 ])
             let rollback = try await server.administrate("POST", "/v1/lambdas/charge/rollback", "{}")
             #expect(try JSONDecoder().decode(RollbackReport.self, from: Data(rollback.body)).to == 3)
-            #expect(try await server.administrate("POST", "/v1/lambdas/charge/rollback", "{\"undo\":true}").json()["undone"] as? Bool == true)
+            #expect(
+                try await server.administrate("POST", "/v1/lambdas/charge/rollback", "{\"undo\":true}").json()["undone"] as? Bool == true)
             let refusedRollback = try await server.administrate("POST", "/v1/lambdas/x/rollback", "{}")
             #expect(refusedRollback.status == 409)
             #expect(try refusedRollback.json()["detail"] as? String == "no generation of x from before is kept")

@@ -51,7 +51,9 @@ struct AccessTests {
             next = entry.pointee.ifa_next
             guard let address = entry.pointee.ifa_addr, address.pointee.sa_family == sa_family_t(AF_INET) else { continue }
             var text = [CChar](repeating: 0, count: 64)
-            let isText = address.withMemoryRebound(to: sockaddr_in.self, capacity: 1) { inet_ntop(AF_INET, &$0.pointee.sin_addr, &text, 64) != nil }
+            let isText = address.withMemoryRebound(to: sockaddr_in.self, capacity: 1) {
+                inet_ntop(AF_INET, &$0.pointee.sin_addr, &text, 64) != nil
+            }
             let found = String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
             if isText, !found.hasPrefix("127.") { return found }
         }

@@ -22,7 +22,9 @@ import WorkerProtocol
         defer { journal.close() }
         let stream = try journal.stream(.domain, named: "orders")
         _ = try await journal.append(stream, numbered(0..<1))
-        let number = try [UInt8](repeating: 7, count: 300_000).withUnsafeBytes { bytes throws(JournalError) in try journal.storePayload(bytes) }
+        let number = try [UInt8](repeating: 7, count: 300_000).withUnsafeBytes { bytes throws(JournalError) in
+            try journal.storePayload(bytes)
+        }
         #expect(mode(data) == 0o700)
         for name in Self.files { #expect(mode(data + "/" + name) == 0o600, "\(name)") }
         #expect(mode(data + "/payloads") == 0o700)

@@ -64,7 +64,8 @@ struct AccessTests {
     @Test("Tokens of one domain are tokens")
     func oneDomain() throws {
         try file("orders", tokenText)
-        let table = try load("listen: { http: 0.0.0.0:1 }\ndomains: { orders: { lambdas: [l], tokens: { file: orders } }, free: { lambdas: [l] } }\n")
+        let table = try load(
+            "listen: { http: 0.0.0.0:1 }\ndomains: { orders: { lambdas: [l], tokens: { file: orders } }, free: { lambdas: [l] } }\n")
         #expect(table.domains["orders"]?.tokens == folder.path + "/orders")
         #expect(table.domains["free"]?.tokens == nil)
         #expect(table.hasTokens)
@@ -103,8 +104,12 @@ struct AccessTests {
         let advice = "make one with: head -c 32 /dev/urandom | base64"
         #expect(try reason("# nothing\n") == "F: there is no token in it; \(advice)")
         #expect(try reason("\(tokenText)\n123456789012345\n") == "F line 2: the token has 15 bytes, at least 16 are needed; \(advice)")
-        #expect(try reason("secret#secret#secret") == "F line 1: column 7 cannot be part of a token: only letters, digits and - . _ ~ + / = can")
-        #expect(try reason("two words that are long") == "F line 1: column 4 cannot be part of a token: only letters, digits and - . _ ~ + / = can")
+        #expect(
+            try reason("secret#secret#secret") == "F line 1: column 7 cannot be part of a token: only letters, digits and - . _ ~ + / = can"
+        )
+        #expect(
+            try reason("two words that are long")
+                == "F line 1: column 4 cannot be part of a token: only letters, digits and - . _ ~ + / = can")
         #expect(try reason(String(repeating: "x", count: 1025)) == "F line 1: the token has more than 1024 bytes")
         #expect(try reason((0..<65).map { "\(tokenText)\($0)\n" }.joined()) == "F line 65: there are more than 64 tokens")
         #expect(try reason(String(repeating: "#", count: 70_000)) == "F: it is larger than 64KiB")
@@ -128,10 +133,11 @@ struct AccessTests {
                     + "run: chmod 600 '\(folder.path)/wide'",
                 ":3:22: 'file' in 'producers' of 'tokens': '\(folder.path)/none': No such file or directory",
             ])
-        #expect(try problems(least + "tokens: { admn: none, admin: {} }") == [
-            ":2:11: unknown key 'admn' in 'tokens'; did you mean 'admin'?",
-            ":2:30: 'admin' of 'tokens' lacks the key 'file'; write admin: { file: PATH }",
-        ])
+        #expect(
+            try problems(least + "tokens: { admn: none, admin: {} }") == [
+                ":2:11: unknown key 'admn' in 'tokens'; did you mean 'admin'?",
+                ":2:30: 'admin' of 'tokens' lacks the key 'file'; write admin: { file: PATH }",
+            ])
         #expect(try load(least + "tokens: { admin: none, producers: none }").hasTokens == false)
     }
 
@@ -152,12 +158,13 @@ struct AccessTests {
         try file("a", "\(tokenText)\n")
         try file("p", "anotherTokenAltogether\n\(tokenText)\n")
         #expect(
-            try problems("tokens: { admin: { file: a }, producers: { file: p } }\ndomains: { d: { lambdas: [l], tokens: { file: a } } }\n") == [
-                ":1:50: 'file' in 'producers' of 'tokens' has a token that is in '\(folder.path)/a' too, which is for the administration; "
-                    + "give each use tokens of its own",
-                ":2:47: 'file' in 'tokens' of domain 'd' has a token that is in '\(folder.path)/a' too, which is for the administration; "
-                    + "give each use tokens of its own",
-            ])
+            try problems("tokens: { admin: { file: a }, producers: { file: p } }\ndomains: { d: { lambdas: [l], tokens: { file: a } } }\n")
+                == [
+                    ":1:50: 'file' in 'producers' of 'tokens' has a token that is in '\(folder.path)/a' too, which is for the administration; "
+                        + "give each use tokens of its own",
+                    ":2:47: 'file' in 'tokens' of domain 'd' has a token that is in '\(folder.path)/a' too, which is for the administration; "
+                        + "give each use tokens of its own",
+                ])
     }
 
     @Test("Changes name files, and listening waits for a restart")
@@ -165,7 +172,8 @@ struct AccessTests {
         try file("a", tokenText)
         try file("p", "anotherTokenAltogether")
         let old = try load(least)
-        let new = try load("tokens: { admin: { file: a } }\nlisten: { hosts: [x] }\ndomains: { d: { lambdas: [l], tokens: { file: p } } }\n")
+        let new = try load(
+            "tokens: { admin: { file: a } }\nlisten: { hosts: [x] }\ndomains: { d: { lambdas: [l], tokens: { file: p } } }\n")
         #expect(old != new)
         #expect(
             new.changes(from: old).map(\.description) == [
@@ -180,6 +188,8 @@ struct AccessTests {
         let token = try #require(try TokenFile.read(try file("t", tokenText)).first)
         var dumped = ""
         dump(token, to: &dumped)
-        for text in ["\(token)", String(reflecting: token), dumped] { #expect(!text.contains("48") && !text.contains(tokenText), "\(text)") }
+        for text in ["\(token)", String(reflecting: token), dumped] {
+            #expect(!text.contains("48") && !text.contains(tokenText), "\(text)")
+        }
     }
 }

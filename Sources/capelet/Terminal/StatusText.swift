@@ -62,7 +62,8 @@ enum StatusText {
         var rolledBack: Set<String> = []
         for lambda in lambdas {
             guard let from = lambda.rolledBackFrom, rolledBack.insert(lambda.name).inserted else { continue }
-            let line = "\(lambda.name): rolled back from #\(from) to #\(lambda.generation); `capelet rollback \(lambda.name) --undo` ends that"
+            let line =
+                "\(lambda.name): rolled back from #\(from) to #\(lambda.generation); `capelet rollback \(lambda.name) --undo` ends that"
             text += terminal.styled(line, .yellow) + "\n"
         }
         for lambda in lambdas {
