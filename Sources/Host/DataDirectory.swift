@@ -1,3 +1,4 @@
+import CLinux
 import Frontend
 import Glibc
 import Logging

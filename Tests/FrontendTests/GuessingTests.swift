@@ -175,9 +175,8 @@ import Testing
         let folder = NSTemporaryDirectory() + "capelet-\(UUID().uuidString.prefix(8))"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: folder) }
-        func mode(_ path: String) -> mode_t? {
-            var status = stat()
-            return lstat(path, &status) == 0 ? status.st_mode & 0o777 : nil
+        func mode(_ path: String) -> Int? {
+            (try? FileManager.default.attributesOfItem(atPath: path))?[.posixPermissions] as? Int
         }
         let place = try SocketPlace(folder + "/capelet.sock")
         let mask = umask(0)
