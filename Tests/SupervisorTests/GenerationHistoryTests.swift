@@ -79,7 +79,6 @@ import WorkerProtocol
         #expect(store().previous(of: two) == well.id)
         #expect(store().previous(of: well) == nil)
         // A content that has never come to serve is no generation to go back to.
-        try Fixture.install("hang", as: "q", in: plugins)
         try Fixture.install("well", as: "p", in: plugins)
         _ = try store().scan(inUse: [thread.id])
         #expect(store().previous(of: thread) == two.id)
