@@ -22,6 +22,8 @@ extension CapeletHost {
         plan.generations[lambda] = target
         plan.missing[lambda] = nil
         plan.rollbacks[lambda] = rollback
+        plan.confine(by: planner, table: old.table)
+        if let reason = plan.missing[lambda] { throw ControlError(.conflict, "\(target.label) cannot serve: \(reason)") }
         let made: Made
         do {
             made = try await takeOver(table: old.table, plan: plan, from: old, required: lambda)
