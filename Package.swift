@@ -61,7 +61,7 @@ let package = Package(
             name: "Frontend",
             dependencies: [
                 "Journal", "Routing", "Telemetry", "WorkerProtocol",
-                "CWorkerProtocol",
+                "CWorkerProtocol", "CLinux",
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "NIOCore", package: "swift-nio"),

@@ -2,7 +2,9 @@
 //
 // Two listeners with one set of handlers:
 // - TCP (`listen.http`): events in, reads. The `Host` header must name this machine, so that a web page cannot reach it by DNS rebinding.
-// - the Unix socket `DATA/capelet.sock`, mode 0600: all of that and administration. Who can open the socket owns the host anyway.
+//   Once the routing file names tokens, all but `/healthz` and `/readyz` wants one (`Access/`).
+// - the Unix socket `DATA/capelet.sock`, mode 0600: all of that and administration. Who can open the socket owns the host anyway, except for
+//   the host's own workers, which are told from other processes of its user (`PeerCheck`).
 //
 // One event's way: the request's content type picks a decoder (`CloudEventAttributes`, `NDJSONIngest`), which checks every limit and
 // encodes straight into a `RecordBuffer`; the journal takes the buffer; the answer is written when the journal says that the commit is on

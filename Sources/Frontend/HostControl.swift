@@ -37,6 +37,10 @@ public protocol HostControl: AnyObject, Sendable {
     /// Reads the routing file and the plugins anew; returns when the new state serves or is refused.
     func reload() async throws -> ReloadReport
 
+    /// Puts a lambda back to the generation of its plugin that served before the present one, or, with `undo`, to what the plugins folder has.
+    /// Returns when that serves and is written down.
+    func rollback(lambda: String, undo: Bool) async throws -> RollbackReport
+
     /// Drops what is known of a lambda that no domain names any more: its cursors and deferred events.
     func forget(lambda: String) async throws -> ForgetReport
 

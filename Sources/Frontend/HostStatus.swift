@@ -146,6 +146,8 @@ public struct LambdaStatus: Codable, Sendable, Equatable {
     public var plugin: String
     /// The plugin's generation that serves.
     public var generation: Int
+    /// The generation in the plugins folder, when an operator has rolled the lambda back from it; nil: not rolled back.
+    public var rolledBackFrom: Int?
     /// What it does.
     public var state: LambdaState
     /// Why, when it does not run.

@@ -126,7 +126,7 @@ extension CapeletHost {
 
     // MARK: lambdas
 
-    private func require(_ lambda: String) throws {
+    func require(_ lambda: String) throws {
         let names = Set(state.withLock { $0.routes.map(\.lambda) })
         guard names.contains(lambda) else {
             throw ControlError(.unknown, "no domain names a lambda '\(lambda)'; there are: \(names.sorted().joined(separator: ", "))")
@@ -164,6 +164,9 @@ extension CapeletHost {
         for route in gone {
             deferred += (counts[route.id]?.deferred ?? 0) + (counts[route.id]?.parked ?? 0)
             try journal.forget(route.id)
+        }
+        if !state.withLock({ $0.routes.contains { $0.lambda == lambda } }) {
+            try await reloads.change { self.forgetRollback(lambda) }
         }
         logger.notice("\(lambda) is forgotten in \(gone.map(\.domain).joined(separator: ", "))")
         return ForgetReport(lambda: lambda, domains: gone.map(\.domain), deferred: deferred)

@@ -32,10 +32,18 @@ extension CapeletHost {
         if table.plugins != old.table.plugins {
             return refuse(["`plugins:` cannot change while the host runs (\(old.table.plugins) to \(table.plugins)): restart"])
         }
+        let tokens: TokenBook
+        do { tokens = try TokenBook(table) } catch { return refuse(["\(error)"]) }
+        if tokens.isEmpty, old.listen.isReachable {
+            return refuse([
+                "without `tokens:` everybody could reach \(old.listen.http ?? "the listener"), which stays open until the host is restarted: "
+                    + "keep tokens, or restart"
+            ])
+        }
         var plan: HostPlan
         do {
-            let scan = try store.scan(inUse: Set(old.plan.generations.values.map(\.id)))
-            plan = HostPlan(table: table, scan: scan)
+            let scan = try store.scan(inUse: old.plan.inUse)
+            plan = HostPlan(table: table, scan: scan, rollbacks: Array(old.plan.rollbacks.values), kept: kept)
             plan.confine(by: planner, table: table)
         } catch {
             return refuse(["the plugins cannot be read: \(error)"])
@@ -51,30 +59,15 @@ extension CapeletHost {
                 changes.append("lambda \(lambda): it was missing; \(generation.label) serves it")
             }
         }
+        for (rollback, reason) in plan.endedRollbacks {
+            changes.append("lambda \(rollback.lambda): its rollback to #\(rollback.toNumber) has ended: \(reason)")
+        }
+        if tokens != old.tokens { changes.append("tokens have changed") }
         var warnings = table.warnings + plan.unreadable
-        if table.listen != old.table.listen { warnings.append("`listen:` has changed: it takes effect when the host is started anew") }
+        if table.listen != old.listen { warnings.append("`listen:` has changed: it takes effect when the host is started anew") }
 
         let made: Made
-        do {
-            made = try configuration(table: table, plan: plan, known: Set(old.routes.map(\.id)))
-        } catch {
-            journal.setLive(old.routes.map(\.id))
-            return refuse(["\(error)"])
-        }
-        state.withLock {
-            $0.refused = [:]
-            $0.broken = $0.broken.filter { old.plan.generations[$0.key] != nil }
-            $0.streams = made.streams.merging(old.streams) { new, _ in new }
-        }
-        await engine.apply(made.configuration)
-        let failures = await waitForWorkers(table: table, plan: plan, old: old)
-        if !failures.isEmpty {
-            // What cannot start does not serve: back to what did.
-            journal.setLive(old.routes.map(\.id))
-            await engine.apply(old.configuration)
-            state.withLock { $0.streams = old.streams }
-            return refuse(failures)
-        }
+        do { made = try await takeOver(table: table, plan: plan, from: old) } catch { return refuse(error.reasons) }
         let removedSources = old.table.domains.filter { name, domain in
             domain.source != nil && table.domains[name]?.source != domain.source
         }
@@ -85,8 +78,11 @@ extension CapeletHost {
             $0.configuration = made.configuration
             $0.streams = made.streams
             $0.routes = made.routes
+            $0.tokens = tokens
             $0.generation += 1
         }
+        frontend.withLock { $0 }?.replaceTokens(tokens)
+        remember(plan)
         startSources(table)
         for warning in warnings { logger.warning("\(warning)") }
         logger.notice("reloaded: \(changes.isEmpty ? "nothing changed" : changes.joined(separator: "; "))")
@@ -95,7 +91,42 @@ extension CapeletHost {
             accepted: true, generation: old.generation + 1, changes: changes, warnings: warnings, millis: millis(since: begin))
     }
 
-    private func millis(since begin: ContinuousClock.Instant) -> Int64 { Int64((ContinuousClock.now - begin) / .milliseconds(1)) }
+    /// Why a state cannot serve.
+    struct Refusal: Error { var reasons: [String] }
+
+    /// Starts what a plan needs beside what serves, and waits until it serves. If it cannot, what served before serves on.
+    ///
+    /// - Parameter required: a lambda that has to serve even if it did not before.
+    func takeOver(table: RouteTable, plan: HostPlan, from old: State, required: String? = nil) async throws(Refusal) -> Made {
+        let made: Made
+        do {
+            made = try configuration(table: table, plan: plan, known: Set(old.routes.map(\.id)))
+        } catch {
+            journal.setLive(old.routes.map(\.id))
+            throw Refusal(reasons: ["\(error)"])
+        }
+        state.withLock {
+            $0.refused = [:]
+            $0.broken = $0.broken.filter { old.plan.generations[$0.key] != nil && $0.key != required }
+            $0.streams = made.streams.merging(old.streams) { new, _ in new }
+        }
+        await engine.apply(made.configuration)
+        let failures = await waitForWorkers(table: table, plan: plan, old: old, required: required)
+        if !failures.isEmpty {
+            await goBack(to: old)
+            throw Refusal(reasons: failures)
+        }
+        return made
+    }
+
+    /// What cannot serve does not: back to what did.
+    func goBack(to old: State) async {
+        journal.setLive(old.routes.map(\.id))
+        await engine.apply(old.configuration)
+        state.withLock { $0.streams = old.streams }
+    }
+
+    func millis(since begin: ContinuousClock.Instant) -> Int64 { Int64((ContinuousClock.now - begin) / .milliseconds(1)) }
 
     private func finish(accepted: Bool, message: String) {
         state.withLock {
@@ -104,7 +135,7 @@ extension CapeletHost {
     }
 
     /// Waits until every lambda whose workers are made anew has one that is ready, or was given up. Returns why, for those.
-    private func waitForWorkers(table: RouteTable, plan: HostPlan, old: State) async -> [String] {
+    private func waitForWorkers(table: RouteTable, plan: HostPlan, old: State, required: String?) async -> [String] {
         let boot = plan.generations.keys.compactMap { table.lambdas[$0]?.limits.boot }.max() ?? .seconds(10)
         let deadline = ContinuousClock.now + boot * 4 + .seconds(2)
         while true {
@@ -112,7 +143,8 @@ extension CapeletHost {
             let refused = state.withLock { $0.refused }
             if !refused.isEmpty { return refused.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" } }
             let waiting = supervisor.pools.filter { pool in
-                pool.candidate != nil || (old.plan.generations[pool.lambda] == nil && pool.ready == 0 && pool.wanted > 0)
+                let isNew = old.plan.generations[pool.lambda] == nil || pool.lambda == required
+                return pool.candidate != nil || (isNew && pool.ready == 0 && pool.wanted > 0)
             }
             if waiting.isEmpty { return [] }
             // A lambda without an old state to go back to is not given up by the supervisor; that its breaker opens says that it does not come up.

@@ -70,6 +70,7 @@ extension CapeletHost {
         if let sandbox = now.plan.sandboxes[route.lambda] {
             result.sandbox = SandboxStatus(tier: sandbox.tier.rawValue, mechanisms: sandbox.mechanisms, lacks: sandbox.lacks)
         }
+        result.rolledBackFrom = now.plan.rollbacks[route.lambda]?.fromNumber
         if let reason = now.plan.missing[route.lambda] {
             result.state = .missing
             result.reason = reason

@@ -28,6 +28,9 @@ final class CapeletHost: HostControl, Sendable {
         var broken: [String: String] = [:]
         var refused: [String: String] = [:]
         var deaths: [WorkerDeath] = []
+        /// Where the TCP listener was opened; later routing files do not move it.
+        var listen = ListenSettings()
+        var tokens = TokenBook()
         var closedReason: String? = "the host is starting"
         var state = "starting"
     }
@@ -47,14 +50,16 @@ final class CapeletHost: HostControl, Sendable {
     let startedMillis = Int64(Date().timeIntervalSince1970 * 1000)
     let started = ContinuousClock.now
     let reloads = ReloadQueue()
-    private let frontend = Mutex<FrontendServer?>(nil)
+    let rollbackFile: RollbackFile
+    let frontend = Mutex<FrontendServer?>(nil)
 
     /// Makes and starts everything. Throws `RoutingError` for a wrong routing file.
     static func start(configPath: String, logger: Logger) async throws -> CapeletHost {
         let table = try RoutingFile.load(path: configPath)
         for warning in table.warnings { logger.warning("\(warning)") }
         let worker = try WorkerExecutable.find()
-        try makeFolder(table.data)
+        let tokens = try TokenBook(table)
+        try DataDirectory.prepare(table.data, logger: logger)
         let journal = try SQLiteJournal.open(directory: table.data, options: options(logger))
         let host: CapeletHost
         do {
@@ -64,7 +69,7 @@ final class CapeletHost: HostControl, Sendable {
             throw error
         }
         do {
-            try await host.begin()
+            try await host.begin(tokens)
         } catch {
             await host.stop()
             throw error
@@ -78,20 +83,13 @@ final class CapeletHost: HostControl, Sendable {
         return options
     }
 
-    private static func makeFolder(_ path: String) throws {
-        do {
-            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-        } catch {
-            throw ControlError(.unavailable, "cannot make the folder \(path): \(error.localizedDescription)")
-        }
-    }
-
     private init(configPath: String, table: RouteTable, journal: SQLiteJournal, worker: String, logger: Logger) throws {
         self.configPath = configPath
         self.logger = logger
         self.journal = journal
         metrics = HostMetrics()
         book = LogBook()
+        rollbackFile = RollbackFile(data: table.data)
         let (groups, report) = ControlGroups.open()
         planner = SandboxPlanner(
             support: SandboxSupport(executable: worker, user: table.limits.users.lowerBound), data: table.data, users: table.limits.users,
@@ -126,14 +124,18 @@ final class CapeletHost: HostControl, Sendable {
         logger.log(level: level, "\(entry.text)", metadata: ["lambda": "\(entry.lambda)", "pid": "\(entry.pid)"])
     }
 
-    private func begin() async throws {
+    private func begin(_ tokens: TokenBook) async throws {
         let table = state.withLock { $0.table }
-        let scan = try store.scan()
-        var plan = HostPlan(table: table, scan: scan)
+        let rollbacks = try rollbackFile.read()
+        let scan = try store.scan(inUse: Set(rollbacks.flatMap { [$0.fromID, $0.toID] }))
+        var plan = HostPlan(table: table, scan: scan, rollbacks: rollbacks, kept: kept)
         plan.confine(by: planner, table: table)
         for (lambda, sandbox) in plan.sandboxes.sorted(by: { $0.key < $1.key }) {
             logger.info("\(lambda): sandbox \(sandbox.tier.rawValue): \(sandbox.mechanisms.joined(separator: ", "))")
             for lack in sandbox.lacks { logger.warning("\(lambda): \(lack)") }
+        }
+        for rollback in plan.rollbacks.values.sorted(by: { $0.lambda < $1.lambda }) {
+            logger.notice("\(rollback.lambda) is \(rollback.words) of \(rollback.plugin)")
         }
         for (lambda, reason) in plan.missing.sorted(by: { $0.key < $1.key }) {
             logger.error("\(lambda) is not served, its events wait: \(reason)")
@@ -146,9 +148,13 @@ final class CapeletHost: HostControl, Sendable {
             $0.configuration = made.configuration
             $0.streams = made.streams
             $0.routes = made.routes
+            $0.listen = table.listen
+            $0.tokens = tokens
         }
+        remember(plan)
         startSources(table)
-        let server = FrontendServer(control: self, journal: journal, metrics: metrics, settings: FrontendSettings(table), logger: logger)
+        let server = FrontendServer(
+            control: self, journal: journal, metrics: metrics, settings: FrontendSettings(table, tokens: tokens), logger: logger)
         let addresses = try await server.start()
         frontend.withLock { $0 = server }
         state.withLock {

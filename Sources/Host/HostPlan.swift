@@ -5,6 +5,12 @@ import Supervisor
 struct HostPlan: Sendable {
     /// The generation for each lambda that a domain names and that can be served.
     var generations: [String: PluginGeneration] = [:]
+    /// What the plugins folder has for each lambda; with a rollback this is not what serves.
+    var latest: [String: PluginGeneration] = [:]
+    /// The rollbacks that hold, by lambda; also of lambdas that no domain names at the moment.
+    var rollbacks: [String: Rollback] = [:]
+    /// Those that hold no longer, and why.
+    var endedRollbacks: [(rollback: Rollback, reason: String)] = []
     /// Why the others cannot be served, by lambda.
     var missing: [String: String] = [:]
     /// How each of those is confined.
@@ -12,12 +18,30 @@ struct HostPlan: Sendable {
     /// Plugins that cannot be loaded, and why, whether somebody wants them or not.
     var unreadable: [String] = []
 
-    /// Makes the plan; touches nothing.
-    init(table: RouteTable, scan: PluginScan) {
+    /// Makes the plan; touches nothing but what `kept` does.
+    ///
+    /// - Parameters:
+    ///   - rollbacks: what operators have decided so far.
+    ///   - kept: the generation that a rollback leads to.
+    init(
+        table: RouteTable, scan: PluginScan, rollbacks: [Rollback] = [],
+        kept: (Rollback) -> Result<PluginGeneration, PluginFailure> = { .failure(PluginFailure(plugin: $0.plugin, path: "", reason: "")) }
+    ) {
         unreadable = scan.failures.map { "\($0)" }.sorted()
-        for name in Set(table.domains.values.flatMap(\.lambdas)).sorted() {
+        let names = Set(table.domains.values.flatMap(\.lambdas))
+        for rollback in rollbacks {
+            let found = names.contains(rollback.lambda) ? table.lambdas[rollback.lambda] : nil
+            if let reason = Self.end(of: rollback, lambda: found, table: table, scan: scan) {
+                endedRollbacks.append((rollback, reason))
+            } else {
+                self.rollbacks[rollback.lambda] = rollback
+            }
+        }
+        for name in names.sorted() {
             guard let lambda = table.lambdas[name] else { continue }
-            switch Self.find(lambda, table: table, scan: scan) {
+            let found = Self.find(lambda, table: table, scan: scan)
+            if case .success(let generation) = found { latest[name] = generation }
+            switch self.rollbacks[name].map({ Self.serving($0, lambda, kept) }) ?? found {
             case .success(let generation): generations[name] = generation
             case .failure(let reason): missing[name] = reason.text
             }
@@ -42,7 +66,35 @@ struct HostPlan: Sendable {
         }
     }
 
+    /// The ids of all generations that are needed.
+    var inUse: Set<String> { Set(generations.values.map(\.id)).union(rollbacks.values.flatMap { [$0.fromID, $0.toID] }) }
+
     private struct Missing: Error { var text: String }
+
+    /// Why a rollback holds no longer; nil: it does. A plugin that is not there or cannot be loaded ends nothing: the lambda does not need it.
+    private static func end(of rollback: Rollback, lambda: LambdaRoute?, table: RouteTable, scan: PluginScan) -> String? {
+        if let plugin = lambda?.plugin, plugin != rollback.plugin { return "the routing file names the plugin \(plugin)" }
+        if let present = scan.generations[rollback.plugin], present.id != rollback.fromID {
+            return "\(rollback.plugin) has other contents in the plugins folder"
+        }
+        if let lambda, case .success(let found) = find(lambda, table: table, scan: scan), found.plugin != rollback.plugin {
+            return "the plugin \(found.plugin) has it now"
+        }
+        return nil
+    }
+
+    private static func serving(
+        _ rollback: Rollback, _ lambda: LambdaRoute, _ kept: (Rollback) -> Result<PluginGeneration, PluginFailure>
+    ) -> Result<PluginGeneration, Missing> {
+        let advice = "put the plugin that is wanted into the plugins folder, or run: capelet rollback \(rollback.lambda) --undo"
+        switch kept(rollback) {
+        case .success(let generation):
+            if generation.lambdas.contains(where: { $0.name == lambda.entry }) { return .success(generation) }
+            return .failure(Missing(text: "it is \(rollback.words), which has no lambda '\(lambda.entry)'; \(advice)"))
+        case .failure(let failure):
+            return .failure(Missing(text: "it is \(rollback.words), which cannot be loaded: \(failure.reason); \(advice)"))
+        }
+    }
 
     private static func find(_ lambda: LambdaRoute, table: RouteTable, scan: PluginScan) -> Result<PluginGeneration, Missing> {
         if let plugin = lambda.plugin {

@@ -1,11 +1,17 @@
 import Frontend
 import Synchronization
 
-/// Reloads run one at a time. Requests that come while one runs share the next one: the newest state wins.
+/// What changes the host's state runs one at a time. Requests for a reload that come while something runs share the next one: the newest
+/// state wins.
 final class ReloadQueue: Sendable {
+    private typealias Reload = @Sendable () async -> ReloadReport
+
     private struct Contents {
         var isRunning = false
         var waiting: [CheckedContinuation<ReloadReport, Never>] = []
+        var reload: Reload?
+        /// Other changes, in order. They come first: none is lost by waiting.
+        var changes: [@Sendable () async -> Void] = []
     }
 
     private let contents = Mutex(Contents())
@@ -13,25 +19,61 @@ final class ReloadQueue: Sendable {
     /// Runs `body`, or waits for a run that begins after this call.
     func run(_ body: @escaping @Sendable () async -> ReloadReport) async -> ReloadReport {
         await withCheckedContinuation { continuation in
-            let mustStart = contents.withLock { contents in
-                contents.waiting.append(continuation)
-                defer { contents.isRunning = true }
-                return !contents.isRunning
+            start {
+                $0.waiting.append(continuation)
+                $0.reload = body
             }
-            if mustStart { Task { await drain(body) } }
         }
     }
 
-    private func drain(_ body: @Sendable () async -> ReloadReport) async {
-        while true {
-            let served = contents.withLock { contents in
-                defer { contents.waiting = [] }
-                if contents.waiting.isEmpty { contents.isRunning = false }
-                return contents.waiting
+    /// Runs `body` when nothing else does.
+    func change<Value: Sendable>(_ body: @escaping @Sendable () async throws -> Value) async throws -> Value {
+        try await withCheckedThrowingContinuation { continuation in
+            start {
+                $0.changes.append {
+                    do { continuation.resume(returning: try await body()) } catch { continuation.resume(throwing: error) }
+                }
             }
-            if served.isEmpty { return }
-            let report = await body()
-            for continuation in served { continuation.resume(returning: report) }
+        }
+    }
+
+    private func start(_ add: (inout Contents) -> Void) {
+        let mustStart = contents.withLock { contents in
+            add(&contents)
+            defer { contents.isRunning = true }
+            return !contents.isRunning
+        }
+        if mustStart { Task { await drain() } }
+    }
+
+    private enum Work {
+        case change(@Sendable () async -> Void)
+        case reload(Reload, [CheckedContinuation<ReloadReport, Never>])
+    }
+
+    private func drain() async {
+        while let work = next() {
+            switch work {
+            case .change(let body): await body()
+            case .reload(let body, let served):
+                let report = await body()
+                for continuation in served { continuation.resume(returning: report) }
+            }
+        }
+    }
+
+    private func next() -> Work? {
+        contents.withLock { contents in
+            if !contents.changes.isEmpty { return .change(contents.changes.removeFirst()) }
+            guard let reload = contents.reload else {
+                contents.isRunning = false
+                return nil
+            }
+            defer {
+                contents.waiting = []
+                contents.reload = nil
+            }
+            return .reload(reload, contents.waiting)
         }
     }
 }

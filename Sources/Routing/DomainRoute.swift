@@ -20,6 +20,8 @@ public struct DomainRoute: Sendable, Equatable {
     public var retention: Duration = .seconds(24 * 3600)
     /// How many bytes of such events are kept.
     public var retentionBytesMax: UInt64 = 1 << 30
+    /// The file with tokens of its own producers, who then are the only ones. Absolute; nil: `TokenSettings.producers` counts.
+    public var tokens: String?
 
     /// A domain with default settings.
     public init(name: String, lambdas: [String]) {

@@ -9,7 +9,9 @@ struct FileReadFault: Error {
 /// Reads whole small files.
 enum FileBytes {
     /// All bytes of the regular file at `path`, at most `max`. Never waits (a pipe is refused, not opened for reading).
-    static func read(_ path: String, max: Int) throws(FileReadFault) -> [UInt8] {
+    ///
+    /// - Parameter mustBePrivate: refuse it when others than owner and group can read it, or others than the owner can write it.
+    static func read(_ path: String, max: Int, mustBePrivate: Bool = false) throws(FileReadFault) -> [UInt8] {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
         guard descriptor >= 0 else { throw FileReadFault(reason: FilePath.reason(errno)) }
         defer { close(descriptor) }
@@ -19,6 +21,12 @@ enum FileBytes {
         case S_IFREG: break
         case S_IFDIR: throw FileReadFault(reason: "it is a folder")
         default: throw FileReadFault(reason: "it is not a regular file")
+        }
+        if mustBePrivate, status.st_mode & 0o027 != 0 {
+            let digits = String(status.st_mode & 0o7777, radix: 8)
+            let mode = String(repeating: "0", count: 4 - digits.count) + digits
+            let who = status.st_mode & 0o007 != 0 ? "every user of this machine can get at it" : "its group can write it"
+            throw FileReadFault(reason: "\(who) (mode \(mode)); run: chmod 600 '\(path)'")
         }
         // One byte more than allowed tells whether there is more.
         var bytes = [UInt8](repeating: 0, count: max + 1)

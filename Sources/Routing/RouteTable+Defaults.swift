@@ -37,8 +37,12 @@ extension RouteTable {
             Line("data: \(host("data"))", "journal, generations, state of lambdas, logs"),
             Line("libraries: []", "folders with shared libraries, beside the system's, that plugins may load from"),
             Line("listen:"),
-            Line("  http: \(host("listen.http"))", "address:port, or none; port 0 takes a free one"),
+            Line("  http: \(host("listen.http"))", "address:port, or none; port 0 takes a free one; beyond loopback with tokens only"),
             Line("  resp: \(host("listen.resp"))", "the same, for Redis clients"),
+            Line("  hosts: []", "names that clients may call it by, beside addresses, localhost and this machine's name"),
+            Line("tokens:", "files with bearer tokens, one a line; once there are any, TCP asks for them"),
+            Line("  admin: \(host("tokens.admin"))", "or { file: PATH }; for everything that TCP serves"),
+            Line("  producers: \(host("tokens.producers"))", "or { file: PATH }; for events into domains without tokens of their own"),
             Line("limits:"),
             Line("  backlog: \(host("limits.backlog"))", "events not yet handled by every lambda; above it producers get 429"),
             Line("  subject: \(host("limits.subject"))", "largest subject"),
@@ -70,6 +74,7 @@ extension RouteTable {
             Line("    retention:", "a duration alone is the age"),
             Line("      age: \(value("retention.age"))", "how long events are kept once every lambda is done with them"),
             Line("      size: \(value("retention.size"))", "how much of them is kept"),
+            Line("    tokens: \(value("tokens"))", "or { file: PATH }; its own producers, who then are the only ones"),
             Line(""),
         ]
     }

@@ -9,7 +9,10 @@ extension RouteTable {
     var settings: SettingTexts {
         [
             ("plugins", plugins), ("data", data),
-            ("libraries", libraries.isEmpty ? "none" : "[\(libraries.joined(separator: ", "))]"), ("listen.http", listen.http ?? "none"), ("listen.resp", listen.resp ?? "none"),
+            ("libraries", libraries.isEmpty ? "none" : "[\(libraries.joined(separator: ", "))]"),
+            ("listen.http", listen.http ?? "none"), ("listen.resp", listen.resp ?? "none"),
+            ("listen.hosts", listen.hosts.isEmpty ? "none" : "[\(listen.hosts.joined(separator: ", "))]"),
+            ("tokens.admin", tokens.admin ?? "none"), ("tokens.producers", tokens.producers ?? "none"),
             ("limits.backlog", Quantity.text(bytes: limits.backlogBytesMax)),
             ("limits.subject", Quantity.text(bytes: UInt64(limits.subjectBytesMax))),
             ("limits.headers", Quantity.text(bytes: UInt64(limits.headersBytesMax))),
@@ -36,6 +39,7 @@ extension DomainRoute {
             ("deduplicate.window", Quantity.text(deduplicate)), ("deduplicate.count", "\(deduplicateCountMax)"),
             ("payload", Quantity.text(bytes: UInt64(payloadBytesMax))),
             ("retention.age", Quantity.text(retention)), ("retention.size", Quantity.text(bytes: retentionBytesMax)),
+            ("tokens", tokens ?? "none"),
         ]
     }
 }
@@ -59,7 +63,8 @@ extension LambdaRoute {
             ("timeout", Quantity.text(limits.timeout)), ("timeout-max", Quantity.text(limits.timeoutMax)),
             ("boot", Quantity.text(limits.boot)), ("grace", Quantity.text(limits.grace)),
             ("memory", Quantity.text(bytes: limits.memoryBytes)), ("cpu", limits.cpu.map { Quantity.text($0) } ?? "none"),
-            ("processors", limits.processors.map { "\($0)" } ?? "none"), ("files", "\(limits.files)"), ("file-size", Quantity.text(bytes: limits.fileBytes)),
+            ("processors", limits.processors.map { "\($0)" } ?? "none"), ("files", "\(limits.files)"),
+            ("file-size", Quantity.text(bytes: limits.fileBytes)),
             ("stack", Quantity.text(bytes: limits.stackBytes)), ("log-rate", Quantity.text(bytes: UInt64(limits.logBytesPerSecond))),
             ("filter.type", list(filter.types)), ("filter.not-type", list(filter.notTypes)),
             ("filter.subject-prefix", list(filter.subjectPrefixes)), ("filter.subject-suffix", list(filter.subjectSuffixes)),

@@ -11,6 +11,8 @@ public struct RouteTable: Sendable, Equatable {
     public var libraries: [String] = []
     /// Where the host listens.
     public var listen: ListenSettings
+    /// Who may use the HTTP listener.
+    public var tokens = TokenSettings()
     /// Limits of the host as a whole.
     public var limits: HostLimits
     /// By name.
@@ -34,9 +36,12 @@ public struct RouteTable: Sendable, Equatable {
         self.lambdas = lambdas
     }
 
+    /// Whether tokens are asked for over TCP: they are as soon as there are any.
+    public var hasTokens: Bool { tokens.admin != nil || tokens.producers != nil || domains.values.contains { $0.tokens != nil } }
+
     /// Whether both tables make the host do the same. Warnings do not count.
     public static func == (left: RouteTable, right: RouteTable) -> Bool {
-        left.plugins == right.plugins && left.data == right.data && left.libraries == right.libraries && left.listen == right.listen && left.limits == right.limits
-            && left.domains == right.domains && left.lambdas == right.lambdas
+        left.plugins == right.plugins && left.data == right.data && left.libraries == right.libraries && left.listen == right.listen
+            && left.tokens == right.tokens && left.limits == right.limits && left.domains == right.domains && left.lambdas == right.lambdas
     }
 }

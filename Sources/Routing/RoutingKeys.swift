@@ -1,9 +1,10 @@
 /// Every key that a routing file can have.
 enum RoutingKeys {
-    static let top = ["plugins", "data", "libraries", "listen", "limits", "domains", "lambdas"]
-    static let listen = ["http", "resp"]
+    static let top = ["plugins", "data", "libraries", "listen", "tokens", "limits", "domains", "lambdas"]
+    static let listen = ["http", "resp", "hosts"]
+    static let tokens = ["admin", "producers"]
     static let limits = ["backlog", "subject", "headers", "drain", "generations", "spawns", "users"]
-    static let domain = ["source", "lambdas", "sequence", "durability", "deduplicate", "payload", "retention"]
+    static let domain = ["source", "lambdas", "sequence", "durability", "deduplicate", "payload", "retention", "tokens"]
     static let source = ["directory", "refresh", "quiet"]
     static let deduplicate = ["window", "count"]
     static let retention = ["age", "size"]
@@ -24,6 +25,7 @@ enum RoutingKeys {
         for key in retry { hints[key] = "'\(key)' belongs under 'retry' of a lambda" }
         for key in sandbox where key != "environment" { hints[key] = "'\(key)' belongs under 'sandbox' of a lambda" }
         for key in listen { hints[key] = "'\(key)' belongs under 'listen'" }
+        for key in tokens { hints[key] = "'\(key)' belongs under 'tokens' at the top level" }
         for key in limits { hints[key] = "'\(key)' belongs under 'limits' at the top level" }
         for key in domain where key != "lambdas" { hints[key] = "'\(key)' belongs to a domain" }
         for key in lambda { hints[key] = "'\(key)' belongs to a lambda, under 'lambdas' at the top level" }

@@ -16,7 +16,9 @@ enum RoutingLimits {
     static let nameBytesMax = 64
     /// Longest path, bytes (PATH_MAX less the final zero).
     static let pathBytesMax = 4095
-    /// Largest secret file, bytes.
+    /// Most names in `hosts` of `listen`.
+    static let hostNamesMax = 64
+    /// Largest secret file or file of tokens, bytes.
     static let secretBytesMax = 64 << 10
     /// The largest of all sizes: 1 PiB. Beyond it sums could overflow.
     static let sizeMax: UInt64 = 1 << 50

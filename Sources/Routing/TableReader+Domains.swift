@@ -25,6 +25,8 @@ extension TableReader {
         section.read("payload", intoSize: &draft.route.payloadBytesMax, in: 1...16 << 20)
         readDeduplicate(section, into: &draft.route)
         readRetention(section, into: &draft.route)
+        draft.tokens = tokenDraft("tokens", in: section)
+        draft.route.tokens = draft.tokens?.path
         return draft
     }
 

@@ -13,6 +13,8 @@ struct TableReader {
         var lambdas: [(name: String, at: Position)] = []
         /// Where the path of its source stands.
         var sourceAt: Position?
+        /// The tokens of its producers.
+        var tokens: TokenDraft?
     }
 
     /// One lambda as it was read.
@@ -42,6 +44,7 @@ struct TableReader {
         let data = path("data", in: top) ?? FilePath.absolute("data", base: base)
         let libraries = paths("libraries", in: top)
         let listen = listenSettings(top)
+        let tokens = tokenDrafts(top)
         let limits = hostLimits(top)
         let domains = domains(top)
         var lambdas = definedLambdas(top)
@@ -52,6 +55,7 @@ struct TableReader {
         }
         if lambdas.count > RoutingLimits.namesMax { log.add(nil, "more than \(RoutingLimits.namesMax) lambdas") }
         SourceFolders.check(domains, data: data, log: log)
+        checkAccess(top, listen: listen, admin: tokens.admin, producers: [tokens.producers] + domains.map(\.tokens))
         let topology = Topology(domains: domains, lambdas: lambdas, log: log)
         topology.check()
         if top.value("domains") == nil || (domains.isEmpty && log.isEmpty) {
@@ -66,44 +70,12 @@ struct TableReader {
             table.domains[domain.route.name]?.lambdas = topology.sorted(domain.lambdas.map(\.name))
         }
         table.lambdas = lambdas.mapValues(\.route)
+        table.tokens = TokenSettings(admin: tokens.admin?.path, producers: tokens.producers?.path)
         table.warnings = log.warnings
         return table
     }
 
     // MARK: The top level
-
-    private func listenSettings(_ top: Section) -> ListenSettings {
-        var settings = ListenSettings()
-        guard let section = top.section("listen", keys: RoutingKeys.listen) else { return settings }
-        let http = address("http", in: section, default: settings.http)
-        let resp = address("resp", in: section, default: settings.resp)
-        if let http, http == resp, !http.hasSuffix(":0"), let at = section.value("resp")?.position {
-            log.add(at, "'http' and 'resp' in 'listen' are both \(http)", hint: "give one of them another port")
-        }
-        if resp != nil, let at = section.value("resp")?.position {
-            log.warn(at, "'resp' in 'listen' has no effect: this version does not serve Redis clients")
-        }
-        settings.http = http
-        settings.resp = resp
-        return settings
-    }
-
-    private func address(_ key: String, in section: Section, default address: String?) -> String? {
-        guard let value = section.value(key) else { return address }
-        if value.isNull { return nil }
-        guard let text = section.text(key), text != "none" else { return nil }
-        do throws(ListenAddress.Fault) {
-            _ = try ListenAddress(text)
-        } catch .malformed {
-            let hint = "write an IP address or localhost, a colon and a port, as in 127.0.0.1:7070, or none"
-            log.add(value.position, "\(section.name(key)) is \(quoted(text)), which is not an address", hint: hint)
-        } catch {
-            let message = "\(section.name(key)) is \(quoted(text)), which other machines can reach"
-            let hint = "that needs tokens, which this version does not have; use 127.0.0.1, [::1] or localhost"
-            log.add(value.position, message, hint: hint)
-        }
-        return text
-    }
 
     private func hostLimits(_ top: Section) -> HostLimits {
         var limits = HostLimits()

@@ -106,10 +106,10 @@ enum FileOperations {
         if fsync(file) != 0 { throw SystemCallError("fsync \(path)", code: errno) }
     }
 
-    /// Writes a small file so that it is there whole or not at all.
+    /// Writes a small file so that it is there whole or not at all, and on disk when this returns.
     static func replace(_ path: String, with text: String) throws(SystemCallError) {
         let temporary = path + ".new"
-        let file = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+        let file = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
         guard file >= 0 else { throw SystemCallError("write \(temporary)", code: errno) }
         defer { close(file) }
         let bytes = Array(text.utf8)
@@ -119,6 +119,7 @@ enum FileOperations {
         try result.get()
         if fsync(file) != 0 { throw SystemCallError("fsync \(temporary)", code: errno) }
         if rename(temporary, path) != 0 { throw SystemCallError("rename \(temporary)", code: errno) }
+        if let slash = path.lastIndex(of: "/") { try sync(String(path[..<slash])) }
     }
 
     /// Removes a file, or a folder with all that is in it. Best effort: what is left is removed another time.

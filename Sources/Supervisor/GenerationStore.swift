@@ -12,20 +12,23 @@ public import WorkerProtocol
 /// Any thread; one scan at a time. All calls block: not for the engine's thread.
 public final class GenerationStore: Sendable {
     private let plugins: String
-    private let generations: String
+    let generations: String
     private let workerExecutable: String
     private let generationsKept: Int
     private let bootMillis: Int64
     private let logger: Logger
     private let sandbox: LambdaSandbox
-    private let known = Mutex<Known>(Known())
+    let known = Mutex<Known>(Known())
 
-    private struct Known {
+    struct Known {
         /// The answers so far, by plugin and id: asking again would give the same.
         var described: [String: PluginGeneration] = [:]
         /// Numbers of generations, by plugin and id.
         var numbers: [String: Int] = [:]
         var areNumbersRead = false
+        /// The order in which contents came to serve.
+        var history = GenerationHistory()
+        var isHistoryRead = false
     }
 
     /// - Parameters:
@@ -67,7 +70,7 @@ public final class GenerationStore: Sendable {
     private func scan(inUse: Set<String>, known: inout Known) throws -> PluginScan {
         try FileOperations.makeFolders(generations, mode: 0o755)
         removeLeftovers()
-        readNumbers(&known)
+        readHistory(&known)
         var scan = PluginScan()
         for (plugin, contents) in try find(&scan) {
             do {
@@ -79,7 +82,7 @@ public final class GenerationStore: Sendable {
         for failure in scan.failures { logger.error("\(failure)") }
         var keep = inUse
         for generation in scan.generations.values { keep.insert(generation.id) }
-        prune(keeping: keep)
+        prune(keeping: keep, history: known.history)
         return scan
     }
 
@@ -168,17 +171,27 @@ public final class GenerationStore: Sendable {
         } catch {
             throw failure("it cannot be copied: \(error)")
         }
-        let library = contents.plugin + ".so"
+        return try describe(plugin: contents.plugin, id: id, source: contents.source, known: &known)
+    }
+
+    /// Asks a copy that is in its place what it contains, unless that is known.
+    ///
+    /// - Parameter source: where failures say that it is.
+    func describe(plugin: String, id: String, source: String, known: inout Known) throws -> PluginGeneration {
+        let name = "\(plugin)-\(id)"
+        if let generation = known.described[name] { return generation }
+        let directory = generations + "/" + name
+        let library = plugin + ".so"
         let description: PluginDescription
         do {
             description = try PluginDescription(
                 executable: workerExecutable, directory: directory, library: library, timeoutMillis: bootMillis, sandbox: sandbox)
         } catch {
-            throw failure(error.reason)
+            throw PluginFailure(plugin: plugin, path: source, reason: error.reason)
         }
         let generation = PluginGeneration(
-            plugin: contents.plugin, number: try number(of: contents.plugin, id, known: &known), id: id, directory: directory,
-            library: library, version: description.version, lambdas: description.lambdas, threads: description.threads)
+            plugin: plugin, number: try number(of: plugin, id, known: &known), id: id, directory: directory, library: library,
+            version: description.version, lambdas: description.lambdas, threads: description.threads)
         known.described[name] = generation
         logger.info("plugin \(generation.label): \(generation.lambdas.map(\.name).joined(separator: ", "))")
         return generation
@@ -201,7 +214,7 @@ public final class GenerationStore: Sendable {
 
     private var numbersPath: String { generations + "/numbers" }
 
-    private func readNumbers(_ known: inout Known) {
+    func readNumbers(_ known: inout Known) {
         guard !known.areNumbersRead else { return }
         known.areNumbersRead = true
         var bytes: [UInt8] = []
@@ -232,18 +245,17 @@ public final class GenerationStore: Sendable {
         }
     }
 
-    /// Removes the copies of each plugin but the `generationsKept` that were used last, and those in use.
-    private func prune(keeping: Set<String>) {
-        var copies: [String: [(name: String, usedAt: Int)]] = [:]
+    /// Removes the copies of each plugin but the `generationsKept` that served last, and those in use. What never served goes first.
+    func prune(keeping: Set<String>, history: GenerationHistory) {
+        var copies: [Substring: [(rank: Int, usedAt: Int, name: String)]] = [:]
         for entry in (try? FileOperations.list(generations)) ?? [] where entry.kind == .folder && entry.name.utf8.count > 17 {
             let usedAt = (try? FileOperations.status(generations + "/" + entry.name))?.st_mtim.tv_sec ?? 0
-            copies[String(entry.name.dropLast(17)), default: []].append((entry.name, usedAt))
+            let copy = (rank: history.rank(entry.name), usedAt: usedAt, name: entry.name)
+            copies[GenerationHistory.plugin(of: entry.name), default: []].append(copy)
         }
         for list in copies.values {
-            var kept = 0
-            for copy in list.sorted(by: { ($0.usedAt, $0.name) > ($1.usedAt, $1.name) }) {
-                kept += 1
-                if kept <= generationsKept || keeping.contains(String(copy.name.suffix(16))) { continue }
+            for (index, copy) in list.sorted(by: { $0 > $1 }).enumerated() {
+                if index < generationsKept || keeping.contains(String(copy.name.suffix(16))) { continue }
                 FileOperations.remove(generations + "/" + copy.name)
             }
         }

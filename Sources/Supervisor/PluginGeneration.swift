@@ -32,6 +32,9 @@ public struct PluginGeneration: Sendable, Equatable {
         self.threads = threads
     }
 
+    /// The name of its copy's folder.
+    var name: String { "\(plugin)-\(id)" }
+
     /// For messages: `documents generation 3 (0123abcd)`.
     public var label: String { "\(plugin) generation \(number) (\(id.prefix(8)))" }
 }

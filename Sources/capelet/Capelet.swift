@@ -22,7 +22,8 @@ struct Capelet: AsyncParsableCommand {
         subcommands: [
             ServeCommand.self, CheckCommand.self, SendCommand.self, StatusCommand.self, LambdasCommand.self, EventsCommand.self,
             DeadCommand.self,
-            DeathsCommand.self, LogsCommand.self, ReloadCommand.self, PauseCommand.self, ResumeCommand.self, BackupCommand.self,
+            DeathsCommand.self, LogsCommand.self, ReloadCommand.self, RollbackCommand.self, PauseCommand.self, ResumeCommand.self,
+            BackupCommand.self,
             TestCommand.self,
             NewCommand.self, BenchCommand.self,
         ])

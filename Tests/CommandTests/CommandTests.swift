@@ -38,6 +38,22 @@ import Testing
         #expect(try await runCommand(arguments).code == 64)
     }
 
+    @Test func rollbackSaysWhatServes() async throws {
+        try await TestServer.with { server in
+            let back = try await server.run("rollback", "charge")
+            #expect(back.code == 0)
+            #expect(back.text == "charge is rolled back from #4 to shop #3; `capelet rollback charge --undo` ends that\n")
+            let undone = try await server.run("rollback", "charge", "--undo")
+            #expect(undone.text == "charge runs shop #4 again, as the plugins folder has it\n")
+            let json = try await server.run("rollback", "charge", "--json")
+            #expect(try JSONDecoder().decode(RollbackReport.self, from: Data(json.text.utf8)).to == 3)
+            let refused = try await server.run("rollback", "x")
+            #expect(refused.code == 1)
+            #expect(refused.errors.contains("no generation of x from before is kept"))
+            #expect(server.control.calls == ["rollback charge", "rollback charge undo", "rollback charge"])
+        }
+    }
+
     @Test func theVersionIsPrinted() async throws {
         let result = try await runCommand(["--version"])
         #expect(result.code == 0)

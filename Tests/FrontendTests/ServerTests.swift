@@ -80,6 +80,14 @@ import Testing
                 server.control.calls == [
                     "reload", "reload", "redrive [3, 4] - false", "redrive [] - true", "drop [9]", "pause charge", "resume charge",
                 ])
+            let rollback = try await server.administrate("POST", "/v1/lambdas/charge/rollback", "{}")
+            #expect(try JSONDecoder().decode(RollbackReport.self, from: Data(rollback.body)).to == 3)
+            #expect(
+                try await server.administrate("POST", "/v1/lambdas/charge/rollback", "{\"undo\":true}").json()["undone"] as? Bool == true)
+            let refusedRollback = try await server.administrate("POST", "/v1/lambdas/x/rollback", "{}")
+            #expect(refusedRollback.status == 409)
+            #expect(try refusedRollback.json()["detail"] as? String == "no generation of x from before is kept")
+            #expect(server.control.calls.suffix(2) == ["rollback charge", "rollback charge undo"])
             // Without the content type a form in a web page could send it.
             let socket = server.addresses.socketPath
             let plain = try await onThread {

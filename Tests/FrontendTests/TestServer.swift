@@ -69,6 +69,12 @@ final class FakeControl: HostControl {
         }
     }
 
+    func rollback(lambda: String, undo: Bool) async throws -> RollbackReport {
+        guard lambda == "charge" else { throw ControlError(.conflict, "no generation of \(lambda) from before is kept") }
+        note("rollback \(lambda)\(undo ? " undo" : "")")
+        return RollbackReport(lambda: lambda, plugin: "shop", from: 4, to: undo ? 4 : 3, undone: undo, millis: 7)
+    }
+
     func forget(lambda: String) async throws -> ForgetReport {
         guard lambda == "old" else { throw ControlError(.conflict, "\(lambda) is still in use") }
         return ForgetReport(lambda: lambda, domains: ["orders"], deferred: 2)
@@ -102,13 +108,14 @@ final class TestServer: Sendable {
     /// Runs `body` with a server that is stopped afterwards.
     static func with(
         manual: Bool = false, configure: (inout RouteTable) -> Void = { _ in }, settings: (MemoryJournal, StreamID) -> Void = { _, _ in },
+        listening: (inout FrontendSettings) throws -> Void = { _ in },
         _ body: (TestServer) async throws -> Void
     ) async throws {
         var table = RouteTable(
             plugins: "/plugins", data: "/data", domains: ["orders": DomainRoute(name: "orders", lambdas: ["charge"])],
             lambdas: ["charge": LambdaRoute(name: "charge")])
         configure(&table)
-        let server = try await TestServer(table, manual: manual, settings: settings)
+        let server = try await TestServer(table, manual: manual, settings: settings, listening: listening)
         do {
             try await body(server)
         } catch {
@@ -118,7 +125,9 @@ final class TestServer: Sendable {
         await server.stop()
     }
 
-    private init(_ table: RouteTable, manual: Bool, settings: (MemoryJournal, StreamID) -> Void) async throws {
+    private init(
+        _ table: RouteTable, manual: Bool, settings: (MemoryJournal, StreamID) -> Void, listening: (inout FrontendSettings) throws -> Void
+    ) async throws {
         journal = MemoryJournal(manual: manual)
         control = FakeControl(table)
         for name in table.domains.keys {
@@ -130,9 +139,9 @@ final class TestServer: Sendable {
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         var logger = Logger(label: "test")
         logger.logLevel = .critical
-        server = FrontendServer(
-            control: control, journal: journal, metrics: metrics,
-            settings: FrontendSettings(http: "127.0.0.1:0", socketPath: folder + "/capelet.sock"), logger: logger)
+        var frontend = FrontendSettings(http: "127.0.0.1:0", socketPath: folder + "/capelet.sock")
+        try listening(&frontend)
+        server = FrontendServer(control: control, journal: journal, metrics: metrics, settings: frontend, logger: logger)
         addresses = try await server.start()
     }
 

@@ -20,7 +20,8 @@ struct DefaultsTests {
             $0.drop { $0 == " " || $0 == "#" }
         }
         let all = [
-            RoutingKeys.top, RoutingKeys.listen, RoutingKeys.limits, RoutingKeys.domain, RoutingKeys.source, RoutingKeys.deduplicate,
+            RoutingKeys.top, RoutingKeys.listen, RoutingKeys.tokens, RoutingKeys.limits, RoutingKeys.domain, RoutingKeys.source,
+            RoutingKeys.deduplicate,
             RoutingKeys.retention, RoutingKeys.lambda, RoutingKeys.filter, RoutingKeys.retry, RoutingKeys.sandbox,
         ]
         for key in all.joined() {

@@ -36,7 +36,7 @@ struct RoutingErrorTests {
         Mistake(
             least + "listen: { https: 1, zzz: 2 }",
             ":2:11: unknown key 'https' in 'listen'; did you mean 'http'?",
-            ":2:21: unknown key 'zzz' in 'listen'; keys here: http, resp"),
+            ":2:21: unknown key 'zzz' in 'listen'; keys here: http, resp, hosts"),
         Mistake(
             "domains:\n  d:\n    lambdas: [a]\n    workers: 2\n",
             ":4:5: unknown key 'workers' in domain 'd'; 'workers' belongs to a lambda, under 'lambdas' at the top level"),
@@ -132,18 +132,19 @@ struct RoutingErrorTests {
         Mistake(
             least + "listen:\n  http: 0.0.0.0:80\n  resp: localhost\n",
             ":3:9: 'http' in 'listen' is '0.0.0.0:80', which other machines can reach; "
-                + "that needs tokens, which this version does not have; use 127.0.0.1, [::1] or localhost",
+                + "that needs tokens: at the top level write tokens: { admin: { file: PATH }, producers: { file: PATH } }; "
+                + "or listen on 127.0.0.1, [::1] or localhost",
             ":4:9: 'resp' in 'listen' is 'localhost', which is not an address; "
-                + "write an IP address or localhost, a colon and a port, as in 127.0.0.1:7070, or none"),
+                + "write an IP address (of IPv6 in brackets), * or localhost, a colon and a port, as in 127.0.0.1:7070, or none"),
         Mistake(
             least + "listen: { http: 127.0.0.1:7070, resp: 127.0.0.1:7070 }",
             ":2:39: 'http' and 'resp' in 'listen' are both 127.0.0.1:7070; give one of them another port"),
         Mistake(
             least + "listen: { http: 127.0.0.1:70000, resp: '[::]:1' }",
             ":2:17: 'http' in 'listen' is '127.0.0.1:70000', which is not an address; "
-                + "write an IP address or localhost, a colon and a port, as in 127.0.0.1:7070, or none",
+                + "write an IP address (of IPv6 in brackets), * or localhost, a colon and a port, as in 127.0.0.1:7070, or none",
             ":2:40: 'resp' in 'listen' is '[::]:1', which other machines can reach; "
-                + "that needs tokens, which this version does not have; use 127.0.0.1, [::1] or localhost"),
+                + "Redis clients bring no tokens; use 127.0.0.1, [::1] or localhost"),
     ]
 
     static let topologies: [Mistake] = [

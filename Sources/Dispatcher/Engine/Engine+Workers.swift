@@ -108,7 +108,8 @@ extension Engine {
         busy.removeAll { $0 === worker }
         touched.removeAll { $0 === worker }
         supervisor.bury(handle, pinnedOnEvent: !open.isEmpty, nowMillis: nowMillis)
-        if !verdict.isIntended {
+        // An end that the host meant is no news, unless it cut an event off: it did not drain in time.
+        if !verdict.isIntended || (verdict.kind == .reload && event != nil) {
             countDeath(of: handle, verdict)
             onNotice(.died(verdict, event: event))
         }

@@ -8,6 +8,8 @@ struct FrontendContext: RequestContext {
     var coreContext: CoreRequestContextStorage
     /// The connection.
     let channel: any Channel
+    /// Who sends the request.
+    var caller = Caller.trusted
     /// Whether the body was read to its end.
     let body = BodyProgress()
 

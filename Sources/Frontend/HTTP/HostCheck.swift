@@ -52,7 +52,8 @@ struct HostCheck: RouterMiddleware {
             let given = request.head.authority.map { "`\($0.prefix(100))`" } ?? "missing"
             throw Problem(
                 .misdirectedRequest, "wrong-host", "Wrong host",
-                "the Host header is \(given); this listener answers to IP addresses, localhost and its configured name")
+                "the Host header is \(given); this listener answers to IP addresses, localhost, this machine's name and those in `listen: { hosts: … }`"
+            )
         }
         return try await next(request, context)
     }

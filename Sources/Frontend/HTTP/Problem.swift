@@ -21,6 +21,8 @@ struct Problem: Error, Equatable {
     var retryAfterSeconds: Int?
     /// Methods that are allowed, for 405.
     var allow: String?
+    /// What `WWW-Authenticate` says, for 401 and 403.
+    var authenticate: String?
 
     init(
         _ status: HTTPResponse.Status, _ name: String, _ title: String, _ detail: String, field: String? = nil, line: Int? = nil,
@@ -105,6 +107,7 @@ struct Problem: Error, Equatable {
         var headers: HTTPFields = [.contentType: "application/problem+json"]
         if let retryAfterSeconds { headers[.retryAfter] = String(retryAfterSeconds) }
         if let allow { headers[.allow] = allow }
+        if let authenticate { headers[.wwwAuthenticate] = authenticate }
         return Response(status: status, headers: headers, body: .init(byteBuffer: ByteBuffer(bytes: json.bytes)))
     }
 }

@@ -18,6 +18,10 @@ struct AdminRoutes: Sendable {
         var lambda: String
     }
 
+    private struct RollbackOptions: Codable {
+        var undo: Bool?
+    }
+
     private struct BackupPath: Codable {
         var path: String
     }
@@ -48,6 +52,11 @@ struct AdminRoutes: Sendable {
             return try Response.json(["lambda": name, "state": "running"])
         }
         router.post("/v1/admin/backup") { request, context in try await backup(request, context) }
+        router.post("/v1/lambdas/:lambda/rollback") { request, context in
+            let name = try context.parameters.require("lambda")
+            let undo = try await body(RollbackOptions.self, request, context).undo ?? false
+            return try Response.json(try await control.rollback(lambda: name.removingURLPercentEncoding() ?? name, undo: undo))
+        }
         router.get("/v1/logs") { request, context in try await logs(request, context) }
     }
 

@@ -19,6 +19,7 @@ struct EventRoutes: Sendable {
     private func post(_ request: Request, _ context: FrontendContext) async throws -> Response {
         let name = try context.parameters.require("domain")
         let domain = name.removingURLPercentEncoding() ?? name
+        try context.caller.requireSending(to: domain)
         let door = try EventDoor(domain, control: control, journal: journal, metrics: metrics)
         let type = MediaName(request.headers[.contentType])
         do {

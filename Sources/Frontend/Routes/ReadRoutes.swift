@@ -14,10 +14,12 @@ struct ReadRoutes: Sendable {
 
     func add(to router: Router<FrontendContext>) {
         router.get("/healthz") { _, _ in Response.text("ok\n") }
-        router.get("/readyz") { _, _ in
+        router.get("/readyz") { _, context in
             guard let reason = control.notReadyReason() ?? control.closedReason() ?? journal.figures().fault else {
                 return Response.text("ready\n")
             }
+            // The reason has names of lambdas, paths, what the journal says.
+            if context.caller == .stranger { throw Problem.unavailable("the host is not ready; `capelet status` says why") }
             throw Problem.unavailable(reason)
         }
         router.get("/metrics") { _, _ in

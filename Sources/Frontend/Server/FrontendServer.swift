@@ -17,6 +17,7 @@ public final class FrontendServer: Service, Sendable {
     private let metrics: HostMetrics
     private let settings: FrontendSettings
     private let logger: Logger
+    private let gate: AccessGate
     private let running = Mutex<Running?>(nil)
 
     private struct Running {
@@ -37,7 +38,11 @@ public final class FrontendServer: Service, Sendable {
         self.metrics = metrics
         self.settings = settings
         self.logger = logger
+        gate = AccessGate(settings.tokens, logger: logger)
     }
+
+    /// The TCP listener asks for these tokens in every request that begins from now on, also on open connections. None: for none.
+    public func replaceTokens(_ tokens: TokenBook) { gate.replace(tokens) }
 
     /// Binds both listeners and serves; returns when they accept connections. Throws `FrontendError` when one cannot be bound; then none
     /// is.
@@ -48,11 +53,13 @@ public final class FrontendServer: Service, Sendable {
         // Hummingbird tells of its start, of lost connections and of its end by itself, some of it as errors. What matters is logged here.
         var quiet = logger
         quiet.logLevel = .critical
+        let logger = logger
         let unix: Listener
         do {
             unix = try await Listener.start(
                 router: router(isAdministration: true), bind: .unixDomainSocket(path: place.bindPath), idleTimeout: .minutes(10),
-                connectionsMax: settings.connectionsMax, logger: quiet, onBound: { try place.publish() })
+                connectionsMax: settings.connectionsMax, logger: quiet, checksPeers: { PeerHandler(logger: logger) },
+                onBound: { try place.publish() })
         } catch {
             place.remove()
             throw error as? FrontendError ?? FrontendError("cannot listen on \(settings.socketPath): \(error)")
@@ -106,7 +113,10 @@ public final class FrontendServer: Service, Sendable {
     private func router(isAdministration: Bool) -> Router<FrontendContext> {
         let router = Router(context: FrontendContext.self, options: .autoGenerateHeadEndpoints)
         router.add(middleware: ProblemMiddleware(logger: logger))
-        if !isAdministration { router.add(middleware: HostCheck(listen: settings.http, allowedHosts: settings.allowedHosts)) }
+        if !isAdministration {
+            router.add(middleware: HostCheck(listen: settings.http, allowedHosts: settings.allowedHosts))
+            router.add(middleware: AccessCheck(gate: gate))
+        }
         EventRoutes(control: control, journal: journal, metrics: metrics).add(to: router)
         ReadRoutes(control: control, journal: journal).add(to: router)
         if isAdministration { AdminRoutes(control: control, journal: journal).add(to: router) }

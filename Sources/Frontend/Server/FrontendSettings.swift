@@ -8,6 +8,8 @@ public struct FrontendSettings: Sendable, Equatable {
     public var socketPath: String
     /// Names beside the usual ones that a `Host` header may have.
     public var allowedHosts: [String] = []
+    /// Tokens that the TCP listener asks for.
+    public var tokens = TokenBook()
     /// How long `run` lets outstanding requests finish once it is to end.
     public var stopWithin: Duration = .seconds(5)
     /// Connections at the same time, for each listener.
@@ -19,9 +21,11 @@ public struct FrontendSettings: Sendable, Equatable {
         self.socketPath = socketPath
     }
 
-    /// What a routing table says.
-    public init(_ routes: RouteTable) {
+    /// What a routing table says. Tokens come apart from it, since their files can be wrong.
+    public init(_ routes: RouteTable, tokens: TokenBook = TokenBook()) {
         self.init(http: routes.listen.http, socketPath: routes.data + "/capelet.sock")
+        allowedHosts = routes.listen.hosts
+        self.tokens = tokens
     }
 }
 

@@ -20,10 +20,11 @@ final class Listener: Sendable {
         self.address = address
     }
 
-    /// Binds and serves. Returns when connections are accepted; throws when it cannot bind. `onBound` runs in between.
+    /// Binds and serves. Returns when connections are accepted; throws when it cannot bind. `onBound` runs in between; `checksPeers` makes
+    /// what looks at who connects, for each connection.
     static func start(
         router: Router<FrontendContext>, bind: BindAddress, idleTimeout: TimeAmount, connectionsMax: Int, logger: Logger,
-        onBound: @escaping @Sendable () throws -> Void = {}
+        checksPeers peerHandler: (@Sendable () -> PeerHandler)? = nil, onBound: @escaping @Sendable () throws -> Void = {}
     ) async throws -> Listener {
         let bound = Settlement<Result<SocketAddress?, any Error>>()
         let once = Once()
@@ -32,7 +33,7 @@ final class Listener: Sendable {
             availableConnectionsDelegate: MaximumAvailableConnections(connectionsMax, logger: logger))
         let server = HTTPServerBuilder.http1(
             configuration: .init(
-                additionalChannelHandlers: [ContinueHandler()], idleTimeout: idleTimeout,
+                additionalChannelHandlers: (peerHandler.map { [$0()] } ?? []) + [ContinueHandler()], idleTimeout: idleTimeout,
                 httpDecoderConfiguration: .init(maxHeaderFieldSize: 32 << 10, maxHeaderListSize: 64 << 10, maxHeaderFieldCount: 200)))
         let application = Application(
             responder: router.buildResponder(), server: server, configuration: configuration,

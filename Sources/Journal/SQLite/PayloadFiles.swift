@@ -16,6 +16,7 @@ final class PayloadFiles: Sendable {
         self.directory = directory
         self.hasher = hasher
         if mkdir(directory, 0o700) != 0, errno != EEXIST { throw Self.failure("make", directory) }
+        chmod(directory, 0o700)
         guard let folder = opendir(directory) else { throw Self.failure("read", directory) }
         defer { closedir(folder) }
         var highest: UInt64 = 0

@@ -59,6 +59,8 @@ public final class SQLiteJournal: Journal, Sendable {
         // SQLite gives its other files the mode of this one.
         let made = Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         if made >= 0 { Glibc.close(made) }
+        // Files that were copied here, as from a backup, may be open to others.
+        for file in [path, path + "-wal", path + "-shm", directory + "/tail"] { chmod(file, 0o600) }
         let pool = try Self.openPool(path)
         self.pool = pool
         let view = JournalView(cacheBytesMax: options.cacheBytesMax)
@@ -247,9 +249,15 @@ public final class SQLiteJournal: Journal, Sendable {
 
     /// See `Journal.backup`.
     public func backup(to target: String) throws(JournalError) {
-        guard access(target, F_OK) != 0 else {
-            throw JournalError(.failed, "\(target) exists; a backup is not written over it")
+        // An empty file is what SQLite takes as well as none; made here, so that nobody else can read it from the first byte on.
+        let made = Glibc.open(target, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        guard made >= 0 else {
+            if errno == EEXIST { throw JournalError(.failed, "\(target) exists; a backup is not written over it") }
+            throw JournalError(.failed, "\(target) cannot be made: \(String(cString: strerror(errno)))")
         }
+        Glibc.close(made)
+        var isDone = false
+        defer { if !isDone { unlink(target) } }
         // On a reader, so that writing goes on (the write-ahead log grows meanwhile); compact, because VACUUM leaves out what was freed.
         try Self.mapped("backup to \(target)") {
             try pool.unsafeRead { db in
@@ -257,6 +265,7 @@ public final class SQLiteJournal: Journal, Sendable {
                 try SQLStatement(connection, "VACUUM INTO ?").bind(1, target).run()
             }
         }
+        isDone = true
     }
 
     /// Runs `body` on one consistent state of the file.

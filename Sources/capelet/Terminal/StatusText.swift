@@ -60,6 +60,13 @@ enum StatusText {
             ])
         }
         var text = table.text(terminal)
+        var rolledBack: Set<String> = []
+        for lambda in lambdas {
+            guard let from = lambda.rolledBackFrom, rolledBack.insert(lambda.name).inserted else { continue }
+            let line =
+                "\(lambda.name): rolled back from #\(from) to #\(lambda.generation); `capelet rollback \(lambda.name) --undo` ends that"
+            text += terminal.styled(line, .yellow) + "\n"
+        }
         for lambda in lambdas {
             guard let reason = lambda.reason else { continue }
             let state = lambda.state == .running ? "" : " is \(lambda.state.rawValue)"

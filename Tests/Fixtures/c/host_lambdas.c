@@ -1,9 +1,12 @@
 // The lambdas of the integration tests, which run them under a real host. Compiled once for each value of VERSION.
 #include "fixture.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <time.h>
 
 #ifndef VERSION
@@ -139,11 +142,49 @@ static int32_t files(void *state, const capelet_event *event, capelet_result *re
     return CAPELET_SUCCESS;
 }
 
+// MARK: knock: asks the host's Unix socket, whose path is the payload, for a reload, and writes down what it answers
+
+static int32_t knock(void *state, const capelet_event *event, capelet_result *result) {
+    (void)state, (void)result;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    // A JSON string comes with its quotes.
+    if (event->payload.size >= 2 && event->payload.size - 2 < sizeof address.sun_path)
+        memcpy(address.sun_path, (const char *)event->payload.data + 1, event->payload.size - 2);
+    char answer[512] = "";
+    int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (descriptor >= 0 && connect(descriptor, (struct sockaddr *)&address, sizeof address) == 0) {
+        static const char request[] =
+            "POST /v1/admin/reload HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
+        ssize_t count = -1;
+        if (write(descriptor, request, sizeof request - 1) > 0) count = read(descriptor, answer, sizeof answer - 1);
+        answer[count > 0 ? count : 0] = 0;
+        answer[strcspn(answer, "\r\n")] = 0;
+    } else {
+        snprintf(answer, sizeof answer, "error %d", errno);
+    }
+    if (descriptor >= 0) close(descriptor);
+    strcat(answer, "\n");
+    note("answers", answer, strlen(answer));
+    return CAPELET_SUCCESS;
+}
+
+#ifdef LOAD_MILLIS
+__attribute__((constructor)) static void load_slowly(void) { sleep_micros(LOAD_MILLIS * 1000L); }
+#endif
+
+static int32_t start(const capelet_host *host, void **state, capelet_result *result) {
+#ifdef START_ABORTS
+    fprintf(stderr, "start gives up\n");
+    abort();
+#endif
+    return fixture_start(host, state, result);
+}
+
 #define LAMBDA(title, function) \
-    {.struct_size = sizeof(capelet_lambda), .name = title, .start = fixture_start, .handle = function}
+    {.struct_size = sizeof(capelet_lambda), .name = title, .start = start, .handle = function}
 
 static const capelet_lambda all[] = {
-    LAMBDA("record", record), LAMBDA("emit-copy", emit_copy), LAMBDA("label", label), LAMBDA("files", files),
+    LAMBDA("record", record), LAMBDA("emit-copy", emit_copy), LAMBDA("label", label), LAMBDA("files", files), LAMBDA("knock", knock),
 #ifndef WITHOUT_OBEY
     LAMBDA("obey", obey),
 #endif

@@ -18,6 +18,8 @@ enum HTTPClient {
     enum Place: Sendable {
         case socket(String)
         case port(Int)
+        /// An IPv4 address of this machine, in the usual notation.
+        case address(String, Int)
     }
 
     /// One request and its whole answer. Blocks; see `onThread`.
@@ -45,11 +47,13 @@ enum HTTPClient {
             withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8.prefix(107)) }
             result = connect(descriptor, &address)
         case .port(let port):
+            return try connect(.address("127.0.0.1", port))
+        case .address(let host, let port):
             descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
             var address = sockaddr_in()
             address.sin_family = sa_family_t(AF_INET)
             address.sin_port = in_port_t(port).bigEndian
-            address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+            guard inet_pton(AF_INET, host, &address.sin_addr) == 1 else { throw TestTrouble("not an address: \(host)") }
             result = connect(descriptor, &address)
         }
         guard result == 0 else {

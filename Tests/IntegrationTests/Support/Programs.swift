@@ -45,6 +45,12 @@ enum LambdaPlugin: String, CaseIterable {
     case one
     /// The same with another version.
     case two
+    /// The same with a third.
+    case three
+    /// The same with a fourth; loading takes half a second.
+    case slow
+    /// The same; every start of a worker aborts.
+    case failing
     /// Without the lambda `obey`.
     case withoutObey
     /// Aborts when it is loaded.
@@ -61,7 +67,8 @@ enum LambdaPlugin: String, CaseIterable {
         guard rename(path + ".new", path) == 0 else { throw TestTrouble("rename: \(String(cString: strerror(errno)))") }
     }
 
-    private var path: String { Self.folder + "/\(rawValue).so" }
+    /// The compiled file.
+    var path: String { Self.folder + "/\(rawValue).so" }
 
     /// The compiled plugins: made on first use, removed at the end of the process.
     private static let folder: String = {
@@ -70,6 +77,8 @@ enum LambdaPlugin: String, CaseIterable {
         atexit { try? FileManager.default.removeItem(atPath: NSTemporaryDirectory() + "/capelet-lambdas-\(getpid())") }
         let builds: [(LambdaPlugin, String, [String])] = [
             (.one, "host_lambdas.c", ["-DVERSION=\"1\""]), (.two, "host_lambdas.c", ["-DVERSION=\"2\""]),
+            (.three, "host_lambdas.c", ["-DVERSION=\"three\""]), (.slow, "host_lambdas.c", ["-DVERSION=\"slow\"", "-DLOAD_MILLIS=500"]),
+            (.failing, "host_lambdas.c", ["-DVERSION=\"failing\"", "-DSTART_ABORTS"]),
             (.withoutObey, "host_lambdas.c", ["-DVERSION=\"3\"", "-DWITHOUT_OBEY"]),
             (.aborting, "sup_plugin.c", ["-DSUP_LOAD=\"abort\""]), (.startable, "sup_plugin.c", []),
         ]

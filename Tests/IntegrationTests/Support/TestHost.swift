@@ -227,6 +227,7 @@ struct LambdaView: Decodable, Sendable {
     var name: String
     var domain: String
     var generation: Int
+    var rolledBackFrom: Int?
     var state: String
     var reason: String?
     var workers: [Worker]
