@@ -11,6 +11,8 @@ enum Programs {
     static let worker = beside("capelet-worker")
     /// The plugin in Swift that tests of the SDK use.
     static let swiftFixture = beside("libswift-fixture.so")
+    /// The plugin in Swift that goes wrong.
+    static let swiftVillain = beside("libswift-villain.so")
     /// The root of this repository.
     static let root = URL(fileURLWithPath: #filePath).resolvingSymlinksInPath().deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent().deletingLastPathComponent().path
