@@ -67,7 +67,7 @@ final class FaultTable: Sendable {
         }
         for row in cells {
             let line = zip(row, widths).map { $0.padding(toLength: $1, withPad: " ", startingAt: 0) }.joined(separator: "  ")
-            text += line.trimmingSuffix(while: \.isWhitespace) + "\n"
+            text += String(line.reversed().drop { $0 == " " }.reversed()) + "\n"
         }
         return text
     }
@@ -76,7 +76,7 @@ final class FaultTable: Sendable {
         guard lines.withLock({ !$0.isEmpty }) else { return }
         let table = text
         print("\n" + table)
-        fflush(stdout)
+        fflush(nil)
         let path = ProcessInfo.processInfo.environment["CAPELET_FAULT_MATRIX"] ?? Programs.buildFolder + "/fault-matrix.txt"
         try? Data(table.utf8).write(to: URL(fileURLWithPath: path))
     }
