@@ -16,10 +16,15 @@ struct HostileChannelTests {
             (27, "unknown frame type", "unknown type"), (27, "unknown result", "unknown code"), (27, "ready again", "ready again"),
             (27, "another frame within a message", "interleaved"), (29, "count of bytes jumps", "written jumps"),
             (29, "count of bytes goes back", "written goes back"), (29, "limit moves", "limit moves"), (29, "claim runs wild", "claim runs wild"),
-            (29, "released jumps", "released jumps"), (29, "length flips while it is read", "length flips"),
+            (29, "released jumps", "released jumps"),
         ]
         if tier != .standard { lies = lies.filter { ["size max+1", "unknown type", "claim runs wild"].contains($0.2) } }
-        for (row, name, word) in lies { try await arena.fight(Fault(row: row, name, word, "protocol", says: ["rules of its channel"])) }
+        for (row, name, word) in lies {
+            let deaths = ["limit moves", "claim runs wild", "released jumps"].contains(word) ? 1...2 : 1...1
+            try await arena.fight(Fault(row: row, name, word, "protocol", says: ["rules of its channel"], deaths: deaths))
+        }
+        // What the host sees of it is a matter of chance: each of the lengths is looked at once.
+        if tier == .standard { try await arena.fight(Fault(row: 29, "length flips while it is read", "length flips", "protocol", "timeout")) }
         #expect(arena.answers("channel") == nil, "the plugin did not find the channel")
         try await arena.end()
     }
@@ -43,7 +48,8 @@ struct HostileChannelTests {
         #expect(await eventually { try await arena.status().succeeded == before + 1 })
         #expect(try await arena.host.dead(Arena.villain).allSatisfy { $0.subject != "twice" })
         FaultTable.shared.note(row: 27, "second reply", .c, verdict: "ignored", tier: .standard)
-        try await arena.host.stop()
+        arena.load.stop()
+        try await arena.host.kill()
     }
 
     @Test("Descriptors that are sent to the host stay outside of it")
@@ -75,7 +81,7 @@ struct HostileChannelTests {
     @Test("Hostile traffic: each worker gets a bounded turn")
     func traffic() async throws {
         let arena = try await Self.liar(tier: .standard, timeout: "4s")
-        try await arena.fight(Fault(row: 56, "compare-and-swap without end", "swap claims", "protocol"))
+        try await arena.fight(Fault(row: 56, "compare-and-swap without end", "swap claims", "protocol", deaths: 1...2))
         try await arena.fight(Fault(row: 56, "wake-up storm", "ring on", "protocol", says: ["rang the bell"]))
         try await arena.fight(Fault(row: 56, "log flood", "flood log"))
         try await arena.fight(Fault(row: 56, "heartbeat flood", "flood heartbeat"))

@@ -21,10 +21,10 @@ struct HostileDiskTests {
         do {
             try await body(host)
         } catch {
-            umount2(data, Int32(MNT_DETACH.rawValue))
+            umount2(data, Int32(MNT_DETACH))
             throw error
         }
-        umount2(data, Int32(MNT_DETACH.rawValue))
+        umount2(data, Int32(MNT_DETACH))
     }
 
     @Test("A full disk: producers get an error, nothing acknowledged is lost, it recovers by itself")
@@ -59,7 +59,7 @@ struct HostileDiskTests {
             #expect(refusals >= 3, "a full disk is said to producers")
             #expect(host.end() == nil)
             let ready = try await host.get("/readyz")
-            #expect(ready.status == 503 && ready.text.lowercased().contains("full"), "\(ready.status): \(ready.text)")
+            #expect(ready.status == 503 && ready.text.contains("the disk of"), "\(ready.status): \(ready.text)")
             try FileManager.default.removeItem(atPath: ballast)
             #expect(await eventually { try await offer(1, "probe-\(accepted.count)") == 0 })
             #expect(await eventually { try await host.get("/readyz").status == 200 })

@@ -117,7 +117,7 @@ struct HostileSandboxTests {
     @Test("A constructor that makes libc's calls do nothing changes no limit, verdict or death", arguments: Tier.allCases)
     func patchedLibrary(_ tier: Tier) async throws {
         let arena = try await Arena(
-            HostilePlugins.path("loads-patch"), lambda: "loads", tier: tier, settings: ["files": "77", "memory": "99MiB", "file-size": "7MiB"])
+            HostilePlugins.path("loads-patch"), tier: tier, settings: ["files": "77", "memory": "99MiB", "file-size": "7MiB"])
         try await arena.warmUp()
         let worker = try await arena.worker()
         let limits = FileManager.default.contents(atPath: "/proc/\(worker)/limits").map { String(decoding: $0, as: UTF8.self) } ?? ""

@@ -187,9 +187,9 @@ static int32_t villain(void *state, const capelet_event *event, capelet_result *
     else if (!strcmp(word, "private")) eat_private(word);
     else if (!strcmp(word, "shared")) eat_shared(word);
     else if (!strcmp(word, "leak")) {
-        void *volatile block = malloc(1 << 20);
+        volatile char *block = malloc(1 << 20);
         if (!block) abort();
-        memset(block, 1, 1 << 20);
+        for (size_t at = 0; at < 1 << 20; at += 4096) block[at] = 1;
     } else if (!strcmp(word, "bomb")) {
         bomb(word);
         sleep_for_ever();

@@ -43,6 +43,9 @@ static void disable(void *function) {
 }
 
 __attribute__((constructor)) static void construct(void) {
+#ifdef THREAD_STORAGE
+    storage[0] = 1;
+#endif
     if (is("crash")) {
         fprintf(stderr, "no load today\n");
         abort();
@@ -86,7 +89,7 @@ static int32_t handle(void *state, const capelet_event *event, capelet_result *r
     return CAPELET_SUCCESS;
 }
 
-static const capelet_lambda lambda = {.struct_size = sizeof lambda, .name = "loads", .start = fixture_start, .handle = handle};
+static const capelet_lambda lambda = {.struct_size = sizeof lambda, .name = "villain", .start = fixture_start, .handle = handle};
 static const capelet_lambda *const all[] = {&lambda};
 static const capelet_plugin plugin = {
     .struct_size = sizeof plugin, .abi_version = CAPELET_ABI_VERSION, .version = "1", .lambda_count = 1, .lambdas = all};
