@@ -7,6 +7,7 @@ import "C"
 import (
 	"fmt"
 	"os"
+	"runtime/debug"
 	"strings"
 	"time"
 	"unsafe"
@@ -68,6 +69,8 @@ func villainHandle(event *C.capelet_event) C.int32_t {
 	case "exit":
 		os.Exit(0)
 	case "overflow":
+		// As much as other languages have, instead of a gigabyte.
+		debug.SetMaxStack(8 << 20)
 		var recurse func(int) int
 		recurse = func(depth int) int { return recurse(depth+1) + depth }
 		recurse(0)
