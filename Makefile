@@ -9,7 +9,7 @@ export SWIFT SWIFTFLAGS DIR
 DIR ?=
 SEEDS ?= 10000
 ROUNDS ?= 200
-MINUTES ?= 60
+MINUTES ?= 10
 
 help:
 	@echo 'make demo [DIR=folder]        builds Capelet and shows it at work on real files'
@@ -18,12 +18,17 @@ help:
 	@echo 'make install [PREFIX=folder]  installs what was built, by default below /usr/local'
 	@echo 'make simulate [SEEDS=n]       runs the scheduler through n random histories'
 	@echo 'make kill-rounds [ROUNDS=n]   kills processes at random under load, n times'
-	@echo 'make soak [MINUTES=n]         runs under load for n minutes'
+	@echo 'make soak [MINUTES=n]         kills processes at random under load for n minutes'
+	@echo 'make hostile                  runs the fault matrix: hostile plugins against real hosts'
 	@echo 'make lint, make format        checks or mends the format of the Swift sources'
 	@echo 'make clean                    removes what was built'
 
 dependencies:
 	@scripts/dependencies
+
+# Also what only tests need: without it they say which part they leave out.
+test-dependencies:
+	@scripts/dependencies tests
 
 demo:
 	@scripts/demo $${DIR:+"$$DIR"}
@@ -31,7 +36,7 @@ demo:
 build: dependencies
 	scripts/build
 
-test: dependencies
+test: test-dependencies
 	scripts/test
 
 # Installs what is there, so that root needs no toolchain of its own: make build && sudo make install
@@ -39,15 +44,19 @@ install:
 	@scripts/install '$(PREFIX)' '$(DESTDIR)'
 
 # The long versions of tests that are in `make test` too.
-simulate: dependencies
+simulate: test-dependencies
 	$(SWIFT) build --build-tests
 	CAPELET_SEEDS=$(SEEDS) $(SWIFT) test --skip-build --disable-xctest --filter SimulationTests/promisesHold
 
-kill-rounds: dependencies
+kill-rounds: test-dependencies
 	CAPELET_KILL_ROUNDS=$(ROUNDS) scripts/test --filter KillTests
 
-soak: dependencies
-	CAPELET_SOAK_MINUTES=$(MINUTES) scripts/test --filter SoakTests
+soak: test-dependencies
+	CAPELET_SOAK_SECONDS=$$(($(MINUTES) * 60)) scripts/test --filter SoakTests
+
+hostile: test-dependencies
+	$(SWIFT) build --build-tests
+	scripts/test-hostile
 
 # The SDK and the templates are embedded in a source file, which has to follow.
 format:
@@ -60,4 +69,4 @@ lint:
 clean:
 	rm -rf .build
 
-.PHONY: help dependencies demo build test install simulate kill-rounds soak format lint clean
+.PHONY: help dependencies test-dependencies demo build test install simulate kill-rounds soak hostile format lint clean

@@ -26,6 +26,7 @@ let package = Package(
         .library(name: "CapeletJSON", targets: ["CapeletJSON"]),
         .library(name: "documents", type: .dynamic, targets: ["Documents"]),
         .library(name: "swift-fixture", type: .dynamic, targets: ["SwiftFixture"]),
+        .library(name: "swift-villain", type: .dynamic, targets: ["SwiftVillain"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
@@ -153,6 +154,8 @@ let package = Package(
 
         // Tests: one target for each source target; fixtures are plugins that the tests load.
         .target(name: "SwiftFixture", dependencies: ["CapeletSDK"], path: "Tests/Fixtures/swift", swiftSettings: swiftSettings),
+        .target(
+            name: "SwiftVillain", dependencies: ["CapeletSDK"], path: "Tests/Fixtures/hostile/swift", swiftSettings: swiftSettings),
         .testTarget(name: "TidyTests", swiftSettings: swiftSettings),
         .testTarget(name: "RoutingTests", dependencies: ["Routing"], swiftSettings: swiftSettings),
         .testTarget(name: "TelemetryTests", dependencies: ["Telemetry"], swiftSettings: swiftSettings),

@@ -24,7 +24,7 @@ struct KillTests {
             """)
         try await host.start()
         let load = LoadSource(host: host, domain: "work", subjects: 24)
-        let longest = try await Self.kill(rounds, of: host, under: load)
+        let longest = try await Self.kill(of: host, under: load) { $0 < rounds }
         let sent = load.sent
         let expected = Set(sent.map(\.event))
         try await host.settled { host.record("second").finished.count >= sent.count && host.record("sink").finished.count >= sent.count }
@@ -69,7 +69,8 @@ struct KillTests {
             if number % 9 == 2 { return "\"success at \(2 + number % 3)\"" }
             return number % 61 == 5 ? "\"\(large)\"" : "\"e-\(number)\""
         }
-        try await Self.kill(setting("CAPELET_KILL_ROUNDS", default: 25), of: host, under: load, reloading: true)
+        let rounds = setting("CAPELET_KILL_ROUNDS", default: 25)
+        try await Self.kill(of: host, under: load, reloading: true) { $0 < rounds }
         let sent = load.sent
         let doomed = Set(sent.filter { $0.number % 83 == 1 }.map(\.event))
         let expected = Set(sent.map(\.event)).subtracting(doomed)
@@ -91,14 +92,20 @@ struct KillTests {
         #expect(host.children.isEmpty)
     }
 
-    /// Kills at random moments while the load goes on. Returns how long descendants have outlived the host.
+    /// Kills at random moments while the load goes on, as long as `goesOn` says so of a round's number. Returns how long descendants have
+    /// outlived the host.
     @discardableResult
-    private static func kill(_ rounds: Int, of host: TestHost, under load: LoadSource, reloading: Bool = false) async throws -> Duration {
+    static func kill(
+        of host: TestHost, under load: LoadSource, reloading: Bool = false, while goesOn: @Sendable @escaping (Int) -> Bool
+    ) async throws -> Duration {
         var killed: [Victim: Int] = [:]
         var longest = Duration.zero
+        var rounds = 0
         try await withThrowingTaskGroup { group in
             group.addTask { try await load.run() }
-            for round in 0..<rounds {
+            while goesOn(rounds) {
+                let round = rounds
+                rounds += 1
                 await pause(.milliseconds(Int.random(in: 20...250)))
                 if reloading && round % 3 == 1 {
                     try (round % 2 == 0 ? LambdaPlugin.one : .two).install(in: host.folder.file("plugins"))

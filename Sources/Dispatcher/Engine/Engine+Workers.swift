@@ -90,6 +90,9 @@ extension Engine {
         }
         // What it said before it died stands.
         for _ in 0..<64 { if !read(worker, isDead: true) { break } }
+        // What it has begun counts as begun, also when its frames cannot be read on. When its word on that cannot be true, it may have begun
+        // everything that it was given: each of those then runs alone.
+        scheduler.claimed(worker: worker.number, number: (try? handle.channel.observe()) ?? handle.channel.nextNumber)
         let open = scheduler.openRuns(of: worker.number)
         let cause: DeathCause
         switch verdict.kind {

@@ -32,6 +32,25 @@ enum ProcessTable {
         return pid_t(fields[1])
     }
 
+    /// Any process, and whether it only waits to be reaped.
+    struct Kin {
+        var pid: pid_t
+        var parent: pid_t
+        var isZombie: Bool
+    }
+
+    /// Every process of this machine.
+    static func all() -> [Kin] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+        return names.compactMap { name in
+            guard let pid = pid_t(name), let text = text("/proc/\(name)/stat"), let end = text.range(of: ") ", options: .backwards)
+            else { return nil }
+            let fields = text[end.upperBound...].split(separator: " ")
+            guard fields.count > 1, let parent = pid_t(fields[1]) else { return nil }
+            return Kin(pid: pid, parent: parent, isZombie: fields[0] == "Z" || fields[0] == "X")
+        }
+    }
+
     /// One number in kB of /proc/PID/smaps_rollup.
     static func kilobytes(of pid: pid_t, _ names: [String]) -> Int? {
         guard let text = text("/proc/\(pid)/smaps_rollup") else { return nil }

@@ -11,8 +11,12 @@ enum Programs {
     static let worker = beside("capelet-worker")
     /// The plugin in Swift that tests of the SDK use.
     static let swiftFixture = beside("libswift-fixture.so")
-    /// The root of this repository.
-    static let root = URL(fileURLWithPath: #filePath).resolvingSymlinksInPath().deletingLastPathComponent().deletingLastPathComponent()
+    /// The plugin in Swift that goes wrong.
+    static let swiftVillain = beside("libswift-villain.so")
+    /// The root of this repository, or CAPELET_TEST_ROOT, where what the tests need of it is for a user that cannot read it.
+    static let root =
+        ProcessInfo.processInfo.environment["CAPELET_TEST_ROOT"]
+        ?? URL(fileURLWithPath: #filePath).resolvingSymlinksInPath().deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent().deletingLastPathComponent().path
 
     /// `.build`, where `make test` has put the plugins from outside of the tree before.

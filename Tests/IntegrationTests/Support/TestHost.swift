@@ -262,6 +262,7 @@ struct DeadView: Decodable, Sendable {
 struct DeathList: Decodable { var deaths: [DeathView] }
 
 struct DeathView: Decodable, Sendable {
+    var atMillis: Int64
     var lambda: String
     var pid: pid_t
     var verdict: String
@@ -269,6 +270,9 @@ struct DeathView: Decodable, Sendable {
     var offset: UInt64?
     var subject: String?
     var stderrTail: String
+
+    /// Tells deaths apart: pids come again, in a namespace of pids soon.
+    var key: String { "\(pid)/\(atMillis)" }
 }
 
 struct EventView: Decodable, Sendable {

@@ -1,0 +1,3 @@
+module villain
+
+go 1.18
