@@ -34,7 +34,7 @@ extension CapeletHost {
         }
         var plan: HostPlan
         do {
-            let scan = try store.scan(inUse: Set(old.plan.generations.values.map(\.id)))
+            let scan = try store.scan(inUse: Set(old.plan.generations.values.map(\.id)), table: table)
             plan = HostPlan(table: table, scan: scan)
             plan.confine(by: planner, table: table)
         } catch {

@@ -128,7 +128,7 @@ final class CapeletHost: HostControl, Sendable {
 
     private func begin() async throws {
         let table = state.withLock { $0.table }
-        let scan = try store.scan()
+        let scan = try store.scan(table: table)
         var plan = HostPlan(table: table, scan: scan)
         plan.confine(by: planner, table: table)
         for (lambda, sandbox) in plan.sandboxes.sorted(by: { $0.key < $1.key }) {

@@ -17,7 +17,8 @@ struct HostPlan: Sendable {
         unreadable = scan.failures.map { "\($0)" }.sorted()
         for name in Set(table.domains.values.flatMap(\.lambdas)).sorted() {
             guard let lambda = table.lambdas[name] else { continue }
-            switch Self.find(lambda, table: table, scan: scan) {
+            let found = lambda.function.map { Self.find($0, scan: scan) } ?? Self.find(lambda, table: table, scan: scan)
+            switch found {
             case .success(let generation): generations[name] = generation
             case .failure(let reason): missing[name] = reason.text
             }
@@ -43,6 +44,17 @@ struct HostPlan: Sendable {
     }
 
     private struct Missing: Error { var text: String }
+
+    private static func find(_ function: FunctionRoute, scan: PluginScan) -> Result<PluginGeneration, Missing> {
+        guard let generation = scan.libraries[function.library] else {
+            let reason = scan.libraryFailures[function.library] ?? "it was not looked for"
+            return .failure(Missing(text: "its library '\(function.library)' cannot be loaded: \(reason)"))
+        }
+        if let reason = scan.missingFunctions[LibraryFunction(library: function.library, function: function.function)] {
+            return .failure(Missing(text: "its library '\(function.library)' has no function '\(function.function)': \(reason)"))
+        }
+        return .success(generation)
+    }
 
     private static func find(_ lambda: LambdaRoute, table: RouteTable, scan: PluginScan) -> Result<PluginGeneration, Missing> {
         if let plugin = lambda.plugin {

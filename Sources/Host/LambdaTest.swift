@@ -88,7 +88,7 @@ public enum LambdaTest {
             sandbox: planner.planDescription(libraries: table.libraries))
         var searched = table
         searched.domains = [domain: DomainRoute(name: domain, lambdas: [name])]
-        var plan = HostPlan(table: searched, scan: try store.scan())
+        var plan = HostPlan(table: searched, scan: try store.scan(table: searched))
         plan.confine(by: planner, table: searched)
         guard let generation = plan.generations[name] else { throw ControlError(.unavailable, plan.missing[name] ?? "it has no plugin") }
         route.workers = 1
@@ -98,7 +98,8 @@ public enum LambdaTest {
         route.filter = EventFilter()
         route.after = []
         return try await Run(
-            route: route, table: table, domain: domain, generation: generation, sandbox: plan.sandboxes[name] ?? LambdaSandbox(), groups: groups,
+            route: route, table: table, domain: domain, generation: generation, sandbox: plan.sandboxes[name] ?? LambdaSandbox(),
+            groups: groups,
             folder: folder, worker: worker, logger: logger
         )
         .execute(event)
@@ -154,7 +155,8 @@ private struct Run {
         let outputs = try journal.stream(.input, named: "output")
         let state = try journal.route(lambda: route.name, domain: domain, stream: stream, start: .beginning)
         let spec = try WorkerSpec(
-            route: route, generation: generation, domains: [(number: stream.rawValue, name: domain)], stateDirectory: folder + "/state/" + route.name, sandbox: sandbox)
+            route: route, generation: generation, domains: [(number: stream.rawValue, name: domain)],
+            stateDirectory: folder + "/state/" + route.name, sandbox: sandbox)
         await engine.apply(
             EngineConfiguration(
                 pools: [PoolSpec(lambda: route, version: 1)],
