@@ -168,7 +168,7 @@ struct FunctionRouteTests {
             ":2:41: 'function' in lambda 'f' must be text, not a mapping", ":2:62: 'signature' in lambda 'f' must be text, not a list"),
         wrong(
             "library: l, function: f, signature: 'u64 (u63)', success: any",
-            ":2:53: 'signature' in lambda 'f' has unknown type 'u63' at character 6; did you mean 'u8'?"),
+            ":2:53: 'signature' in lambda 'f' has unknown type 'u63' at character 6; did you mean 'u64'?"),
         wrong(
             "library: l, function: f, signature: 'i32 (string, ...)', success: any",
             ":2:53: 'signature' in lambda 'f' has '...', and functions with variable arguments cannot be called, at character 14; "
@@ -231,29 +231,29 @@ struct FunctionRouteTests {
         ),
         wrong(
             "library: l, function: f, signature: 'void (u8, u8)', arguments: [1]",
-            ":2:80: lambda 'f' has 1 argument, but its signature 'void (u8, u8)' has 2 parameters"),
+            ":2:81: lambda 'f' has 1 argument, but its signature 'void (u8, u8)' has 2 parameters"),
         wrong(
             "library: l, function: f, signature: 'void (u8)'",
             ":2:53: lambda 'f' has 0 arguments, but its signature 'void (u8)' has 1 parameter"),
         wrong(
             "library: l, function: f, signature: 'void ()', arguments: [1, 2]",
-            ":2:74: lambda 'f' has 2 arguments, but its signature 'void ()' has 0 parameters"),
-        wrong("library: l, function: f, signature: 'void ()', arguments: 1", ":2:74: 'arguments' in lambda 'f' must be a list, not '1'"),
+            ":2:75: lambda 'f' has 2 arguments, but its signature 'void ()' has 0 parameters"),
+        wrong("library: l, function: f, signature: 'void ()', arguments: 1", ":2:75: 'arguments' in lambda 'f' must be a list, not '1'"),
     ]
 
     static let buffers: [Mistake] = [
         wrong(
             "library: l, function: f, signature: 'void (size)', arguments: [$output.size]",
-            ":2:79: argument 1 in lambda 'f' is '$output.size', but no argument is '$output(SIZE)'"),
+            ":2:80: argument 1 in lambda 'f' is '$output.size', but no argument is '$output(SIZE)'"),
         wrong(
             "library: l, function: f, signature: 'void (u64*)', arguments: [$output.length]",
-            ":2:79: argument 1 in lambda 'f' is '$output.length', but no argument is '$output(SIZE)'"),
+            ":2:80: argument 1 in lambda 'f' is '$output.length', but no argument is '$output(SIZE)'"),
         wrong(
             "library: l, function: f, signature: 'void (buffer, buffer)', arguments: [$output(1), $output(2)]",
-            ":2:101: argument 2 in lambda 'f' is a second '$output'; a function can have one output buffer"),
+            ":2:102: argument 2 in lambda 'f' is a second '$output'; a function can have one output buffer"),
         wrong(
             "library: l, function: f, signature: 'void (buffer, u64*, u64*)', arguments: [$output(1), $output.length, $output.length]",
-            ":2:121: argument 3 in lambda 'f' is a second '$output.length'"),
+            ":2:122: argument 3 in lambda 'f' is a second '$output.length'"),
     ]
 
     private static func result(_ type: String, _ keys: String, _ column: Int, _ problem: String) -> Mistake {

@@ -58,7 +58,7 @@ struct FunctionSignatureTests {
             Wrong("u64 (u8 crc)", "'crc' where ',' or ')' should be at character 9", form),
             Wrong("u64 (u8; u8)", "';' where ',' or ')' should be at character 8", form),
             Wrong("u64 crc32(u8)", "'crc32' where '(' and the types of the parameters should be at character 5", form),
-            Wrong("u64 (u63)", "unknown type 'u63' at character 6", "did you mean 'u8'?"),
+            Wrong("u64 (u63)", "unknown type 'u63' at character 6", "did you mean 'u64'?"),
             Wrong("u64 (byts)", "unknown type 'byts' at character 6", "did you mean 'bytes'?"),
             Wrong("int (u8)", "unknown type 'int' at character 1", "write 'i32' for it"),
             Wrong("u64 (char*)", "unknown type 'char*' at character 6", "write 'string' for it"),
