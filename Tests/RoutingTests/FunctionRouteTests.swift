@@ -106,7 +106,7 @@ struct FunctionRouteTests {
         #expect(both.needsPlugins)
     }
 
-    @Test("Mistakes are named with line and column", arguments: keys + arguments + buffers + results)
+    @Test("Mistakes are named with line and column", arguments: wrongKeys + wrongArguments + wrongBuffers + wrongResults)
     func mistake(_ mistake: Mistake) {
         #expect(problems(mistake.text) == mistake.problems)
     }
@@ -119,7 +119,7 @@ struct FunctionRouteTests {
 
     static let whole = "library: l, function: f, signature: i32 (), success: any"
 
-    static let keys: [Mistake] = [
+    static let wrongKeys: [Mistake] = [
         wrong(
             "library: l", ":2:12: lambda 'f' lacks the key 'function'; a function needs library, function and signature",
             ":2:12: lambda 'f' lacks the key 'signature'; write signature: \"u64 (u64, bytes, u32)\""),
@@ -184,7 +184,7 @@ struct FunctionRouteTests {
         return wrong(keys, ":2:\(column ?? 0): argument 1 in lambda 'f'\(problem)")
     }
 
-    static let arguments: [Mistake] = [
+    static let wrongArguments: [Mistake] = [
         argument("u8", "256", " is 256, but u8 is between 0 and 255"),
         argument("u64", "-1", " is -1, but u64 is between 0 and 18446744073709551615"),
         argument("u64", "18446744073709551616", " is 18446744073709551616, but u64 is between 0 and 18446744073709551615"),
@@ -241,7 +241,7 @@ struct FunctionRouteTests {
         wrong("library: l, function: f, signature: 'void ()', arguments: 1", ":2:75: 'arguments' in lambda 'f' must be a list, not '1'"),
     ]
 
-    static let buffers: [Mistake] = [
+    static let wrongBuffers: [Mistake] = [
         wrong(
             "library: l, function: f, signature: 'void (size)', arguments: [$output.size]",
             ":2:80: argument 1 in lambda 'f' is '$output.size', but no argument is '$output(SIZE)'"),
@@ -260,7 +260,7 @@ struct FunctionRouteTests {
         wrong("\(keys), library: l, function: f, signature: '\(type) ()'", ":2:\(column): \(problem)")
     }
 
-    static let results: [Mistake] = [
+    static let wrongResults: [Mistake] = [
         result(
             "u64", "success: non-negative", 26,
             "'success' in lambda 'f' is non-negative, which says nothing about a result of type u64; an unsigned number is never negative"),
