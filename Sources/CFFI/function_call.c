@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <ffi.h>
+#include <float.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -126,8 +127,9 @@ size_t capelet_number_text(double number, int single, char text[CAPELET_NUMBER_T
         return 3;
     }
     int length = 0;
-    // So many digits are always kept, and so many always suffice.
-    for (int digits = single ? 6 : 15; digits <= (single ? 9 : 17); digits++) {
+    // Between so many digits that are always kept and so many that always suffice; the smallest numbers of all have fewer.
+    bool is_tiny = number != 0 && (number < 0 ? -number : number) < (single ? (double)FLT_MIN : DBL_MIN);
+    for (int digits = is_tiny ? 1 : single ? 6 : 15; digits <= (single ? 9 : 17); digits++) {
         length = snprintf(text, CAPELET_NUMBER_TEXT_MAX, "%.*g", digits, number);
         if (single ? strtof(text, NULL) == (float)number : strtod(text, NULL) == number) break;
     }

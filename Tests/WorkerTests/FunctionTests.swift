@@ -151,10 +151,10 @@ import Testing
     @Test func aWorkerGoesOnAfterAnEventThatDoesNotFit() throws {
         let worker = try worker("libplain.so", Function(symbol: "same_text", result: "string", arguments: ["string bytes payload"]))
         _ = try worker.next()
-        for size in [1, 5000, 0, 70_000, 3] {
+        for (lane, size) in [1, 5000, 0, 70_000, 3].enumerated() {
             let text = String(repeating: "y", count: size)
             #expect(try Self.outcome(worker, .init(text, lane: 1)) == "SUCCESS \(text)")
-            #expect(try Self.outcome(worker, .init("a\0", lane: UInt32(2 + size % 50))).hasPrefix("FATAL"))
+            #expect(try Self.outcome(worker, .init("a\0", lane: UInt32(2 + lane))).hasPrefix("FATAL"))
         }
     }
 
@@ -267,7 +267,7 @@ import Testing
         ),
         ("libz.so.1", Function(symbol: "zlibVersion", result: "string", success: "non-null"), nil),
         ("libm.so.6", Function(symbol: "pow", result: "f64", arguments: ["f64 float 2", "f64 float 0.5"]), "1.4142135623730951"),
-        ("libm.so.6", Function(symbol: "cbrt", result: "f64", arguments: ["f64 float 27"]), "3"),
+        ("libm.so.6", Function(symbol: "cbrt", result: "f64", arguments: ["f64 float 8"]), "2"),
         ("libm.so.6", Function(symbol: "sqrtf", result: "f32", arguments: ["f32 float 2"]), "1.4142135"),
         ("libm.so.6", Function(symbol: "sqrt", result: "f64", arguments: ["f64 float -1"]), "nan"),
         ("libc.so.6", Function(symbol: "strlen", result: "size", arguments: ["string bytes payload"]), "5"),
