@@ -413,18 +413,18 @@ import Testing
     // MARK: the mode `library`
 
     @Test func describesALibrary() throws {
-        let answer = try Fixtures.run(["library", "libz.so.1", "crc32", "crc33"])
+        let answer = try Fixtures.run(["library", "-", "libz.so.1", "crc32", "crc33"])
         #expect((answer.status, answer.errors) == (0, ""))
         let lines = answer.output.split(separator: "\n")
         #expect(lines.first?.hasPrefix("library /") == true && lines.first?.contains("libz.so.1") == true)
         #expect(lines.contains("function crc32"))
         #expect(lines.contains { $0.hasPrefix("missing crc33\t") && $0.hasSuffix("undefined symbol: crc33") })
         #expect(lines.suffix(2) == ["threads 1", "end"])
-        let own = try Fixtures.run(["library", Fixtures.plugins + "/libplain.so", "some_data", "nothing"])
+        let own = try Fixtures.run(["library", Fixtures.plugins, "libplain.so", "some_data", "nothing"])
         #expect(own.output.contains("missing some_data\tsome_data: it is data, not a function\nfunction nothing\n"))
-        let absent = try Fixtures.run(["library", "libnothing.so.9", "f"])
+        let absent = try Fixtures.run(["library", "-", "libnothing.so.9", "f"])
         #expect((absent.status, absent.output) == (1, "error libnothing.so.9: cannot open shared object file: No such file or directory\n"))
-        let text = try Fixtures.run(["library", Fixtures.plugins + "/text.so"])
-        #expect(text.status == 1 && text.output.hasSuffix("text.so: invalid ELF header\n"))
+        let text = try Fixtures.run(["library", Fixtures.plugins, "text.so"])
+        #expect((text.status, text.output) == (1, "error text.so: invalid ELF header\n"))
     }
 }
