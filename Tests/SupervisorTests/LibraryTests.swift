@@ -87,6 +87,14 @@ import WorkerProtocol
         #expect(reasons[files + "/absent.so"] == "open \(files)/absent.so: No such file or directory")
     }
 
+    @Test func descriptionsAreParsed() throws {
+        let found = try PluginDescription(parsing: "library /a/b\nfunction f\nmissing g\tit is\tgone\nmissing h\nthreads 2\nend\n")
+        #expect(found.path == "/a/b" && found.functions == ["f"] && found.missing == ["g": "it is\tgone", "h": ""] && found.threads == 2)
+        for wrong in ["library a\nthreads 1\nend\n", "library /a\nfunction f\n", "function f\nthreads 1\nend\n", "error why\n"] {
+            #expect(throws: PluginDescription.Failure.self) { try PluginDescription(parsing: wrong) }
+        }
+    }
+
     @Test func withoutPluginsTheirFolderMayBeMissing() throws {
         rmdir(plugins)
         #expect(try store().scan(table: try table([("libc.so.6", "abs")])).libraries.count == 1)
