@@ -129,9 +129,10 @@ let package = Package(
         // The worker process: keeper, template and worker, in Embedded Swift.
         .executableTarget(
             name: "capelet-worker",
-            dependencies: ["CWorkerProtocol", "CLibC", "CCapelet"],
+            dependencies: ["CWorkerProtocol", "CLibC", "CCapelet", "CFFI"],
             swiftSettings: embeddedSettings,
-            linkerSettings: [.linkedLibrary("dl")]
+            // What comes out of static libraries (libffi) is nobody's to find in this process but the worker's own.
+            linkerSettings: [.linkedLibrary("dl"), .unsafeFlags(["-Xlinker", "--exclude-libs", "-Xlinker", "ALL"])]
         ),
 
         // The plugin SDK: the same targets as PluginSDK/Package.swift, listed by path so that the root stays usable by version.
@@ -144,6 +145,9 @@ let package = Package(
             swiftSettings: swiftSettings),
         // The C library for the worker. It defines _GNU_SOURCE, which does not go together with Swift's own Glibc module.
         .target(name: "CLibC"),
+        // Calls of plain C functions for the worker. Statically linked: a plugin may bring a libffi of its own. The archive with code that does
+        // not depend on its position is Debian's libffi_pic.a, in libffi-dev.
+        .target(name: "CFFI", linkerSettings: [.linkedLibrary(":libffi_pic.a")]),
 
         // Shipped plugins in Swift. Those in C are built by Plugins/build.sh.
         .systemLibrary(name: "CSQLite", path: "Plugins/documents/CSQLite", providers: [.apt(["libsqlite3-dev"])]),

@@ -150,6 +150,8 @@ public struct LambdaStatus: Codable, Sendable, Equatable {
     public var rolledBackFrom: Int?
     /// What it does.
     public var state: LambdaState
+    /// The function of the library `plugin` that it is; nil: it lives in a plugin.
+    public var function: String?
     /// Why, when it does not run.
     public var reason: String?
     /// Its workers.

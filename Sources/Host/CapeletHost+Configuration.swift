@@ -69,6 +69,7 @@ extension CapeletHost {
             }
             var version = Hasher()
             version.combine(plan.generations[name]?.id)
+            version.combine(route.function)
             version.combine(try route.config.jsonText(resolvingSecrets: true))
             if let generation = plan.generations[name] {
                 workers.append(

@@ -42,7 +42,7 @@ extension CapeletHost {
         }
         var plan: HostPlan
         do {
-            let scan = try store.scan(inUse: old.plan.inUse)
+            let scan = try store.scan(inUse: old.plan.inUse, table: table)
             plan = HostPlan(table: table, scan: scan, rollbacks: Array(old.plan.rollbacks.values), kept: kept)
             plan.confine(by: planner, table: table)
         } catch {

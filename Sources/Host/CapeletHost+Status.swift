@@ -64,13 +64,16 @@ extension CapeletHost {
     ) -> LambdaStatus {
         let pool = supervisor.pools.first { $0.lambda == route.lambda }
         let generation = now.plan.generations[route.lambda]
+        let function = now.table.lambdas[route.lambda]?.function
         var result = LambdaStatus(
-            name: route.lambda, domain: route.domain, plugin: generation?.plugin ?? now.table.lambdas[route.lambda]?.plugin ?? "",
+            name: route.lambda, domain: route.domain,
+            plugin: generation?.plugin ?? function?.libraryName ?? now.table.lambdas[route.lambda]?.plugin ?? "",
             generation: pool?.generationNumber ?? generation?.number ?? 0)
         if let sandbox = now.plan.sandboxes[route.lambda] {
             result.sandbox = SandboxStatus(tier: sandbox.tier.rawValue, mechanisms: sandbox.mechanisms, lacks: sandbox.lacks)
         }
         result.rolledBackFrom = now.plan.rollbacks[route.lambda]?.fromNumber
+        result.function = function?.function
         if let reason = now.plan.missing[route.lambda] {
             result.state = .missing
             result.reason = reason

@@ -127,7 +127,7 @@ final class CapeletHost: HostControl, Sendable {
     private func begin(_ tokens: TokenBook) async throws {
         let table = state.withLock { $0.table }
         let rollbacks = try rollbackFile.read()
-        let scan = try store.scan(inUse: Set(rollbacks.flatMap { [$0.fromID, $0.toID] }))
+        let scan = try store.scan(inUse: Set(rollbacks.flatMap { [$0.fromID, $0.toID] }), table: table)
         var plan = HostPlan(table: table, scan: scan, rollbacks: rollbacks, kept: kept)
         plan.confine(by: planner, table: table)
         for (lambda, sandbox) in plan.sandboxes.sorted(by: { $0.key < $1.key }) {

@@ -39,7 +39,7 @@ struct HostPlan: Sendable {
         }
         for name in names.sorted() {
             guard let lambda = table.lambdas[name] else { continue }
-            let found = Self.find(lambda, table: table, scan: scan)
+            let found = lambda.function.map { Self.find($0, scan: scan) } ?? Self.find(lambda, table: table, scan: scan)
             if case .success(let generation) = found { latest[name] = generation }
             switch self.rollbacks[name].map({ Self.serving($0, lambda, kept) }) ?? found {
             case .success(let generation): generations[name] = generation
@@ -94,6 +94,17 @@ struct HostPlan: Sendable {
         case .failure(let failure):
             return .failure(Missing(text: "it is \(rollback.words), which cannot be loaded: \(failure.reason); \(advice)"))
         }
+    }
+
+    private static func find(_ function: FunctionRoute, scan: PluginScan) -> Result<PluginGeneration, Missing> {
+        guard let generation = scan.libraries[function.library] else {
+            let reason = scan.libraryFailures[function.library] ?? "it was not looked for"
+            return .failure(Missing(text: "its library '\(function.library)' cannot be loaded: \(reason)"))
+        }
+        if let reason = scan.missingFunctions[LibraryFunction(library: function.library, function: function.function)] {
+            return .failure(Missing(text: "its library '\(function.library)' has no function '\(function.function)': \(reason)"))
+        }
+        return .success(generation)
     }
 
     private static func find(_ lambda: LambdaRoute, table: RouteTable, scan: PluginScan) -> Result<PluginGeneration, Missing> {

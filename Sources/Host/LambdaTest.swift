@@ -89,7 +89,7 @@ public enum LambdaTest {
         var searched = table
         searched.data = folder
         searched.domains = [domain: DomainRoute(name: domain, lambdas: [name])]
-        var plan = HostPlan(table: searched, scan: try store.scan())
+        var plan = HostPlan(table: searched, scan: try store.scan(table: searched))
         plan.confine(by: planner, table: searched)
         guard let generation = plan.generations[name] else { throw ControlError(.unavailable, plan.missing[name] ?? "it has no plugin") }
         route.workers = 1

@@ -6,6 +6,8 @@ public struct LambdaRoute: Sendable, Equatable {
     public var plugin: String?
     /// Its name within the plugin.
     public var entry: String
+    /// The plain C function that it is instead of living in a plugin; nil: it lives in a plugin.
+    public var function: FunctionRoute?
     /// Whether events go to it at all; `false`: its cursor holds.
     public var enabled: Bool = true
     /// Number of worker processes.

@@ -124,6 +124,13 @@ extension RouteTable {
             Line("      read: []", "paths that can be read beside the usual ones"),
             Line("      write: []", "paths that can be written beside its state folder"),
             Line("      environment: []", "names of the host's variables that its workers get"),
+            Line("  # checksum:", "a function of a C library, in place of 'plugin' and 'lambda'; see Docs/LAMBDAS.md"),
+            Line("  #   library: libz.so.1", "a name that the system's loader finds, or a path"),
+            Line("  #   function: crc32"),
+            Line("  #   signature: \"u64 (u64, bytes, u32)\"", "the result and the parameters"),
+            Line("  #   arguments: [0, $payload, $payload.size]", "default: none"),
+            Line("  #   success: any", "what it returns when it has succeeded: zero, non-negative, non-null, any"),
+            Line("  #   output: result", "none, result, buffer, buffer(result), buffer(string); default: none"),
         ]
     }
 }

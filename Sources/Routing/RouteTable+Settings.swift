@@ -45,7 +45,7 @@ extension DomainRoute {
 }
 
 extension LambdaRoute {
-    /// All settings but `config` and `environment`, whose values may be confidential.
+    /// All settings but `config` and `environment`, whose values may be confidential, as is text among `arguments`.
     var settings: SettingTexts {
         let from =
             switch from {
@@ -73,6 +73,13 @@ extension LambdaRoute {
             ("sandbox.read", list(sandbox.read)), ("sandbox.write", list(sandbox.write)),
             ("sandbox.environment", list(sandbox.environment)),
         ]
+        if let function {
+            settings += [
+                ("library", function.library), ("function", function.function), ("signature", function.signature.description),
+                ("arguments", list(function.arguments.map(\.text))), ("success", function.success.rawValue),
+                ("output", function.output.rawValue),
+            ]
+        }
         for (name, values) in filter.headers.sorted(by: { $0.key < $1.key }) {
             settings.append(("filter.header.\(name)", list(values)))
         }

@@ -45,3 +45,23 @@ public struct RouteTable: Sendable, Equatable {
             && left.tokens == right.tokens && left.limits == right.limits && left.domains == right.domains && left.lambdas == right.lambdas
     }
 }
+
+extension RouteTable {
+    /// Lambdas that a domain names.
+    public var routedLambdas: [LambdaRoute] {
+        Set(domains.values.flatMap(\.lambdas)).sorted().compactMap { lambdas[$0] }
+    }
+
+    /// Whether a lambda that a domain names lives in a plugin, or there is none.
+    public var needsPlugins: Bool {
+        let routed = routedLambdas
+        return routed.isEmpty || routed.contains { $0.function == nil }
+    }
+
+    /// The functions that lambdas in domains are, by their library.
+    public var functionsByLibrary: [String: Set<String>] {
+        var functions: [String: Set<String>] = [:]
+        for case let function? in routedLambdas.map(\.function) { functions[function.library, default: []].insert(function.function) }
+        return functions
+    }
+}

@@ -8,11 +8,14 @@ enum RoutingKeys {
     static let source = ["directory", "refresh", "quiet"]
     static let deduplicate = ["window", "count"]
     static let retention = ["age", "size"]
-    static let lambda = [
-        "plugin", "lambda", "enabled", "workers", "concurrency", "after", "filter", "order", "from", "retry", "exhausted",
-        "timeout", "timeout-max", "boot", "grace", "memory", "cpu", "processors", "files", "file-size", "stack", "log-rate",
-        "config", "environment", "sandbox",
-    ]
+    static let lambda =
+        [
+            "plugin", "lambda", "enabled", "workers", "concurrency", "after", "filter", "order", "from", "retry", "exhausted",
+            "timeout", "timeout-max", "boot", "grace", "memory", "cpu", "processors", "files", "file-size", "stack", "log-rate",
+            "config", "environment", "sandbox",
+        ] + function
+    /// Those of a lambda that is a plain C function.
+    static let function = ["library", "function", "signature", "arguments", "success", "output"]
     static let filter = ["type", "not-type", "subject-prefix", "subject-suffix", "header"]
     static let retry = ["attempts", "backoff", "crashes"]
     static let sandbox = ["tier", "require", "user", "network", "processes", "read", "write", "environment"]

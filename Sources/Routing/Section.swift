@@ -158,17 +158,20 @@ struct Section {
 
     /// One of a few words.
     func read<Choice: RawRepresentable & CaseIterable>(_ key: String, into target: inout Choice) where Choice.RawValue == String {
-        guard let value = value(key) else { return }
-        if case .scalar(let text, plain: _) = value.content, let choice = Choice(rawValue: text) {
-            target = choice
-            return
-        }
+        if let choice: Choice = choice(key) { target = choice }
+    }
+
+    /// One of a few words; nil when there is none, or another.
+    func choice<Choice: RawRepresentable & CaseIterable>(_ key: String) -> Choice? where Choice.RawValue == String {
+        guard let value = value(key) else { return nil }
+        if case .scalar(let text, plain: _) = value.content, let choice = Choice(rawValue: text) { return choice }
         let words = Choice.allCases.map(\.rawValue)
         var hint: String?
         if case .scalar(let text, plain: _) = value.content {
             hint = NearestName.of(text, among: words).map { "did you mean '\($0)'?" }
         }
         log.add(value.position, "\(name(key)) must be one of \(words.joined(separator: ", ")), not \(value.summary)", hint: hint)
+        return nil
     }
 
     /// A name: see `NameRule`.

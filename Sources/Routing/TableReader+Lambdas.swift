@@ -24,6 +24,7 @@ extension TableReader {
         section.read("order", into: &draft.route.order)
         section.read("exhausted", into: &draft.route.exhausted)
         readAfter(section, into: &draft)
+        readFunction(section, into: &draft)
         readFrom(section, into: &draft.route.from)
         readRetry(section, into: &draft.route.retry)
         readLimits(section, into: &draft.route.limits)

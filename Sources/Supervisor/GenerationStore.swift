@@ -1,5 +1,6 @@
 internal import Glibc
 public import Logging
+public import Routing
 internal import Synchronization
 public import WorkerProtocol
 
@@ -11,13 +12,13 @@ public import WorkerProtocol
 ///
 /// Any thread; one scan at a time. All calls block: not for the engine's thread.
 public final class GenerationStore: Sendable {
-    private let plugins: String
+    let plugins: String
     let generations: String
-    private let workerExecutable: String
+    let workerExecutable: String
     private let generationsKept: Int
-    private let bootMillis: Int64
-    private let logger: Logger
-    private let sandbox: LambdaSandbox
+    let bootMillis: Int64
+    let logger: Logger
+    let sandbox: LambdaSandbox
     let known = Mutex<Known>(Known())
 
     struct Known {
@@ -51,13 +52,15 @@ public final class GenerationStore: Sendable {
 
     /// Looks for plugins, copies those that are new, asks them what they contain, and removes old copies.
     ///
-    /// - Parameter inUse: ids of generations that serve: their copies stay.
+    /// - Parameters:
+    ///   - inUse: ids of generations that serve: their copies stay.
+    ///   - table: its lambdas that are functions of libraries are looked for too.
     /// - Throws: when the plugins folder cannot be read or the data directory not be written. What is wrong with a single plugin is in the
     ///   result.
-    public func scan(inUse: Set<String> = []) throws(SystemCallError) -> PluginScan {
+    public func scan(inUse: Set<String> = [], table: RouteTable? = nil) throws(SystemCallError) -> PluginScan {
         let result = known.withLock { known -> Result<PluginScan, SystemCallError> in
             do {
-                return .success(try scan(inUse: inUse, known: &known))
+                return .success(try scan(inUse: inUse, table: table, known: &known))
             } catch let error as SystemCallError {
                 return .failure(error)
             } catch {
@@ -67,12 +70,15 @@ public final class GenerationStore: Sendable {
         return try result.get()
     }
 
-    private func scan(inUse: Set<String>, known: inout Known) throws -> PluginScan {
+    private func scan(inUse: Set<String>, table: RouteTable?, known: inout Known) throws -> PluginScan {
         try FileOperations.makeFolders(generations, mode: 0o755)
         removeLeftovers()
         readHistory(&known)
         var scan = PluginScan()
-        for (plugin, contents) in try find(&scan) {
+        // Without a folder for plugins those are served that need none.
+        let needsPlugins = table?.needsPlugins ?? true
+        let found = try !needsPlugins && FileOperations.status(plugins) == nil ? [] : find(&scan)
+        for (plugin, contents) in found {
             do {
                 scan.generations[plugin] = try generation(of: contents, known: &known)
             } catch let failure as PluginFailure {
@@ -80,8 +86,9 @@ public final class GenerationStore: Sendable {
             }
         }
         for failure in scan.failures { logger.error("\(failure)") }
+        if let table { addLibraries(of: table, to: &scan, known: &known) }
         var keep = inUse
-        for generation in scan.generations.values { keep.insert(generation.id) }
+        for generation in [scan.generations.values, scan.libraries.values].joined() { keep.insert(generation.id) }
         prune(keeping: keep, history: known.history)
         return scan
     }
@@ -198,7 +205,7 @@ public final class GenerationStore: Sendable {
     }
 
     /// Gives a complete copy its name. A copy of that name that is already there stays: processes may have it mapped.
-    private func place(_ temporary: String, at directory: String) throws(SystemCallError) {
+    func place(_ temporary: String, at directory: String) throws(SystemCallError) {
         // Its mode last: what is in a folder without write permission cannot be renamed with it by an ordinary user.
         if try FileOperations.status(directory) == nil {
             if rename(temporary, directory) != 0, errno != EEXIST, errno != ENOTEMPTY {
@@ -226,7 +233,7 @@ public final class GenerationStore: Sendable {
     }
 
     /// The number of a generation: the one that it has, or the next of its plugin. Kept on disk, so that a restart does not count anew.
-    private func number(of plugin: String, _ id: String, known: inout Known) throws(SystemCallError) -> Int {
+    func number(of plugin: String, _ id: String, known: inout Known) throws(SystemCallError) -> Int {
         let name = "\(plugin)-\(id)"
         if let number = known.numbers[name] { return number }
         let highest = known.numbers.filter { $0.key.dropLast(17) == plugin }.values.max() ?? 0

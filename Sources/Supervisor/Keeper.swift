@@ -145,6 +145,7 @@ final class Keeper {
 
         var settings = SettingsBuffer()
         settings.add("library", generation.library)
+        if generation.kind != .plugin { settings.add("library.kind", generation.kind.rawValue) }
         settings.add("plugin", generation.plugin)
         settings.add("generation", String(generation.number))
         if key.sandbox.isExec { settings.add("plugin.exec", "1") }

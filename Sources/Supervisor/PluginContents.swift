@@ -22,11 +22,11 @@ struct PluginContents {
     static let filesMax = 10_000
     static let bytesMax: Int64 = 2 << 30
 
-    /// A plugin that is one file.
-    init(plugin: String, file: String) {
+    /// A plugin that is one file, or a library under its own name.
+    init(plugin: String, file: String, copiedAs name: String? = nil) {
         self.plugin = plugin
         source = file
-        files = [File(path: plugin + ".so", source: file, isExecutable: true)]
+        files = [File(path: name ?? plugin + ".so", source: file, isExecutable: true)]
     }
 
     /// A plugin that is a folder: NAME/NAME.so and whatever else is in it. Links that lead out of the folder are an error: the copy would
@@ -120,6 +120,18 @@ struct PluginContents {
         }
         if fchmod(target, file.isExecutable ? 0o555 : 0o444) != 0 { throw SystemCallError("chmod \(path)", code: errno) }
         if fsync(target) != 0 { throw SystemCallError("fsync \(path)", code: errno) }
+        return end(&hash)
+    }
+
+    /// The SHA-256 of `prefix` and the contents of a file.
+    static func digest(of path: String, prefix: String) throws(SystemCallError) -> String {
+        var hash = capelet_linux_sha256()
+        capelet_linux_sha256_start(&hash)
+        var prefix = prefix
+        prefix.withUTF8 { capelet_linux_sha256_add(&hash, $0.baseAddress, $0.count) }
+        try FileOperations.read(path) { (bytes) throws(SystemCallError) in
+            capelet_linux_sha256_add(&hash, bytes.baseAddress, bytes.count)
+        }
         return end(&hash)
     }
 

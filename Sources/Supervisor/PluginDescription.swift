@@ -7,6 +7,12 @@ struct PluginDescription {
     var version = ""
     var lambdas: [PluginLambda] = []
     var threads = 1
+    /// Of a library that is no plugin: the file that was loaded.
+    var path = ""
+    /// Functions that such a library has.
+    var functions: Set<String> = []
+    /// Those that it has not, and why, in the loader's words.
+    var missing: [String: String] = [:]
 
     static let outputBytesMax = 1 << 20
     static let errorBytesMax = 8 << 10
@@ -23,6 +29,20 @@ struct PluginDescription {
     init(
         executable: String, directory: String, library: String, timeoutMillis: Int64, sandbox: LambdaSandbox = LambdaSandbox()
     ) throws(Failure) {
+        try self.init(executable: executable, arguments: ["describe", directory, library], timeoutMillis: timeoutMillis, sandbox: sandbox)
+    }
+
+    /// Runs `capelet-worker library`: looks for functions in a library, in a folder or (`directory` nil) by a name that the loader finds.
+    init(
+        executable: String, directory: String?, library: String, functions: Set<String>, timeoutMillis: Int64,
+        sandbox: LambdaSandbox = LambdaSandbox()
+    ) throws(Failure) {
+        try self.init(
+            executable: executable, arguments: ["library", directory ?? "-", library] + functions.sorted(), timeoutMillis: timeoutMillis,
+            sandbox: sandbox)
+    }
+
+    private init(executable: String, arguments: [String], timeoutMillis: Int64, sandbox: LambdaSandbox) throws(Failure) {
         var settings = SettingsBuffer()
         sandbox.addSettings(to: &settings, programs: .shared)
         let settingsFile: Int32
@@ -45,7 +65,7 @@ struct PluginDescription {
         var pid: pid_t = 0
         var pidfd: Int32 = -1
         let code = ChildProcess.spawn(
-            executable, arguments: ["capelet-worker", "describe", directory, library], environment: WorkerEnvironment.base(),
+            executable, arguments: ["capelet-worker"] + arguments, environment: WorkerEnvironment.base(),
             descriptors: [input[0], output[1], error[1], settingsFile], pid: &pid, pidfd: &pidfd)
         guard code == 0 else { throw Failure("it could not be asked what it contains: \(executable): \(SystemCallError.text(code))") }
         defer { capelet_linux_close(pidfd) }
@@ -139,11 +159,16 @@ struct PluginDescription {
                     PluginLambda(
                         name: parts[0], summary: parts.count > 1 ? parts[1] : "",
                         handlers: parts.count > 2 ? parts[2].split(separator: ",").map(String.init) : []))
+            case "library": path = String(rest)
+            case "function": functions.insert(String(rest))
+            case "missing":
+                let parts = rest.split(separator: "\t", maxSplits: 1, omittingEmptySubsequences: false)
+                missing[String(parts[0])] = parts.count > 1 ? String(parts[1]) : ""
             case "threads":
                 guard let count = Int(rest), count > 0 else { throw Failure("its description has the thread count \(rest)") }
                 threads = count
             case "end":
-                guard !lambdas.isEmpty else { throw Failure("it exports no lambda") }
+                guard !lambdas.isEmpty || path.hasPrefix("/") else { throw Failure("it exports no lambda") }
                 return
             default: throw Failure("its description has the line: \(line.prefix(200))")
             }

@@ -5,6 +5,13 @@ public struct PluginScan: Sendable {
     /// Files that cannot, and why.
     public var failures: [PluginFailure] = []
 
+    /// Libraries whose functions are lambdas, by their name in the routing file.
+    public var libraries: [String: PluginGeneration] = [:]
+    /// Those that cannot be loaded, and why.
+    public var libraryFailures: [String: String] = [:]
+    /// Functions that libraries do not have, and why.
+    public var missingFunctions: [LibraryFunction: String] = [:]
+
     /// Nothing found.
     public init() {}
 

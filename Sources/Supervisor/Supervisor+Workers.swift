@@ -28,6 +28,7 @@ extension Supervisor {
 
         var settings = SettingsBuffer()
         settings.add("lambda.entry", spec.route.entry)
+        spec.route.function?.add(to: &settings)
         settings.add("lambda", spec.lambda)
         settings.add("state", spec.stateDirectory)
         settings.add("worker.index", String(worker.index))

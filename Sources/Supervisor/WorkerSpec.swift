@@ -38,7 +38,8 @@ public struct WorkerSpec: Sendable {
 
     /// Whether workers made from either are the same.
     func makesSameWorkers(as other: WorkerSpec) -> Bool {
-        route.name == other.route.name && route.entry == other.route.entry && route.limits == other.route.limits
+        route.name == other.route.name && route.entry == other.route.entry && route.function == other.route.function
+            && route.limits == other.route.limits
             && route.environment == other.route.environment && route.sandbox == other.route.sandbox
             && generation.plugin == other.generation.plugin && generation.id == other.generation.id && config == other.config
             && stateDirectory == other.stateDirectory && sandbox == other.sandbox && domains.count == other.domains.count

@@ -24,6 +24,27 @@ enum Describe {
     private static let secondsMax: UInt32 = 30
 
     static func run(folder: UnsafePointer<CChar>, library: UnsafePointer<CChar>) -> Never {
+        let output = begin()
+        var name: Text = []
+        name.append(cString: library)
+        let directory = enterSandbox(folder: folder, output: output)
+        var text: Text = []
+        switch Plugin.load(directory: directory, library: name) {
+        case .failed(let why): reportFailure(why, to: output)
+        case .loaded(let plugin):
+            let threads = Plugin.threadCount()
+            switch plugin.table(.empty) {
+            case .invalid(let why): reportFailure(why, to: output)
+            case .table(let table): describe(table, threads: threads, into: &text)
+            }
+        }
+        writeAll(output, text)
+        // Without the plugin's destructors: they were not asked for.
+        _exit(0)
+    }
+
+    /// What a process does before it loads what is to be described. Returns the descriptor for our lines.
+    static func begin() -> Int32 {
         completeEnvironment()
         capelet_linux_reset_signals()
         capelet_linux_die_with(0)
@@ -38,30 +59,23 @@ enum Describe {
         dup2(2, 1)
         if output < 0 { fail("standard output is closed", status: 64) }
         capelet_linux_line_buffer_output()
+        return output
+    }
 
-        var (directory, name): (Text, Text) = ([], [])
+    /// Enters the sandbox of the host's settings, if there are any. Returns by what path the folder can be reached; nil: there is none.
+    static func enterSandbox(folder: UnsafePointer<CChar>?, output: Int32) -> Text {
+        var directory: Text = []
         directory.append(cString: folder)
-        name.append(cString: library)
         if let settings = Settings(descriptor: Template.socket) {
-            // By its descriptor, as in a template: the sandbox may not be able to go there by its path.
-            let place = capelet_linux_open_path(folder)
-            if place < 0 || dup2(place, Template.directory) < 0 { fail("the plugin's folder cannot be opened", status: 64) }
-            directory = Template.directoryPath
+            if let folder {
+                // By its descriptor, as in a template: the sandbox may not be able to go there by its path.
+                let place = capelet_linux_open_path(folder)
+                if place < 0 || dup2(place, Template.directory) < 0 { fail("the plugin's folder cannot be opened", status: 64) }
+                directory = Template.directoryPath
+            }
             if let why = Sandbox(settings: settings).enter(forks: false) { reportFailure(why, to: output) }
         }
-        var text: Text = []
-        switch Plugin.load(directory: directory, library: name) {
-        case .failed(let why): reportFailure(why, to: output)
-        case .loaded(let plugin):
-            let threads = Plugin.threadCount()
-            switch plugin.table() {
-            case .invalid(let why): reportFailure(why, to: output)
-            case .table(let table): describe(table, threads: threads, into: &text)
-            }
-        }
-        writeAll(output, text)
-        // Without the plugin's destructors: they were not asked for.
-        _exit(0)
+        return directory
     }
 
     private static func describe(_ table: PluginTable, threads: Int, into text: inout Text) {
@@ -94,7 +108,7 @@ enum Describe {
         text.append("\nend\n")
     }
 
-    private static func reportFailure(_ why: Text, to output: Int32) -> Never {
+    static func reportFailure(_ why: Text, to output: Int32) -> Never {
         var text = Text.of("error ")
         text.append(contentsOf: printable(why))
         text.append("\n")
@@ -102,7 +116,7 @@ enum Describe {
         _exit(1)
     }
 
-    private static func printable(_ text: Text) -> Text {
+    static func printable(_ text: Text) -> Text {
         Text(text.prefix(4096).map { $0 < 32 || $0 == 127 ? 32 : $0 })
     }
 

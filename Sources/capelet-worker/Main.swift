@@ -8,6 +8,9 @@
 //     worker     runs one lambda's events; either such a copy, or (exec mode) a process of its own      Worker.swift
 //     describe   loads a plugin, prints what it has, exits                                              Describe.swift
 //     probe      prints what this machine lets a process give up                                        Probe.swift
+//     library    loads a library that is no plugin, looks for functions in it, exits                    DescribeLibrary.swift
+//
+// Lambdas that are plain C functions: FunctionCall.swift.
 //
 // What is said between host and keeper is in keeper_messages.h, between host and worker in worker_channel.h, between worker and plugin in
 // capelet.h.
@@ -30,6 +33,9 @@ struct CapeletWorker {
         if isArgument(1, "worker") && count >= 3 { Worker.runAlone(keeper: keeper()) }
         if isArgument(1, "describe") && count == 4 { Describe.run(folder: argument(2)!, library: argument(3)!) }
         if isArgument(1, "probe") && count == 3 { Probe.run(user: UInt32(truncatingIfNeeded: atol(argument(2)!))) }
+        if isArgument(1, "library") && count >= 4 {
+            DescribeLibrary.run(folder: argument(2)!, library: argument(3)!, functions: (4..<count).map { argument($0)! })
+        }
         if isArgument(1, "--version") && count == 2 {
             writeAll(1, Text.of("capelet-worker 0.1.0\n"))
             exit(0)
@@ -39,6 +45,7 @@ struct CapeletWorker {
             Text.of(
                 "usage: capelet-worker describe FOLDER NAME.so   print what a plugin has\n",
                 "       capelet-worker probe USER-ID             print what this machine lets a sandbox use\n",
+                "       capelet-worker library FOLDER NAME FUNCTION...   print which functions a library has; FOLDER - is the system's\n",
                 "       capelet-worker --version\n",
                 "The other modes (keeper, template, worker) are started by capelet itself.\n"))
         exit(64)

@@ -1,14 +1,50 @@
 import CCapelet
 import CLibC
 
-/// A loaded plugin: the library is in this process, its entry point found, its table not yet asked for.
+/// A loaded plugin: the library is in this process, its entry point found, its table not yet asked for. Or a library that is no plugin, whose
+/// functions are lambdas as they are.
 struct Plugin {
-    private let entryPoint: @convention(c) () -> UnsafePointer<capelet_plugin>?
+    private let entry: Entry
+
+    private enum Entry {
+        case plugin(@convention(c) () -> UnsafePointer<capelet_plugin>?)
+        case library(UnsafeMutableRawPointer)
+    }
 
     enum Loading {
         case loaded(Plugin)
         /// Why not, for the operator.
         case failed(Text)
+    }
+
+    /// Loads what the settings of a LOAD name, from the folder that came with them or, for `library.kind` `system`, where the system has it.
+    static func load(_ settings: Settings) -> Loading {
+        let library = settings.text("library")
+        guard let kind = settings.value("library.kind") else { return load(directory: Template.directoryPath, library: library) }
+        var path: Text = []
+        if !kind.equals("system") {
+            path = Template.directoryPath
+            path.append("/")
+        }
+        switch openLibrary(prefix: path, library: library) {
+        case .failed(let why): return .failed(why)
+        case .opened(let handle): return .loaded(Plugin(entry: .library(handle)))
+        }
+    }
+
+    enum Opening {
+        case opened(UnsafeMutableRawPointer)
+        case failed(Text)
+    }
+
+    /// Loads a library for good. Runs its load-time constructors.
+    static func openLibrary(prefix: Text, library: Text) -> Opening {
+        let path = prefix + library
+        guard !library.isEmpty, !library.contains(0) else { return .failed(Text.of("the settings name no library")) }
+        guard let handle = path.withCString({ dlopen($0, RTLD_NOW | RTLD_LOCAL) }) else {
+            return .failed(lastError(prefix: prefix, library: library))
+        }
+        return .opened(handle)
     }
 
     /// Loads `library` from the folder `directory`, for good: there is no unloading. Runs the plugin's load-time constructors.
@@ -18,10 +54,10 @@ struct Plugin {
     static func load(directory: Text, library: Text) -> Loading {
         var prefix = directory
         prefix.append("/")
-        let path = prefix + library
-        guard !library.isEmpty, !library.contains(0) else { return .failed(Text.of("the settings name no library")) }
-        guard let handle = path.withCString({ dlopen($0, RTLD_NOW | RTLD_LOCAL) }) else {
-            return .failed(lastError(prefix: prefix, library: library))
+        let handle: UnsafeMutableRawPointer
+        switch openLibrary(prefix: prefix, library: library) {
+        case .failed(let why): return .failed(why)
+        case .opened(let opened): handle = opened
         }
         guard let symbol = dlsym(handle, "capelet_plugin_v1") else {
             var text = library
@@ -29,7 +65,7 @@ struct Plugin {
             text.append("with C linkage and default visibility (see capelet.h)")
             return .failed(text)
         }
-        return .loaded(Plugin(entryPoint: unsafeBitCast(symbol, to: (@convention(c) () -> UnsafePointer<capelet_plugin>?).self)))
+        return .loaded(Plugin(entry: .plugin(unsafeBitCast(symbol, to: (@convention(c) () -> UnsafePointer<capelet_plugin>?).self))))
     }
 
     /// dlerror's words, without our path to the folder, which would tell the reader nothing.
@@ -44,8 +80,14 @@ struct Plugin {
         return text
     }
 
-    /// Calls the plugin for its table, and checks it. Calls plugin code: never in a template that will be forked.
-    func table() -> PluginTable.Reading { PluginTable.read(entryPoint()) }
+    /// Calls the plugin for its table, and checks it. Calls plugin code: never in a template that will be forked. For a library the table has
+    /// the one lambda that `settings`, those of a worker, describe.
+    func table(_ settings: Settings) -> PluginTable.Reading {
+        switch entry {
+        case .plugin(let entryPoint): PluginTable.read(entryPoint())
+        case .library(let handle): FunctionCall.table(library: handle, settings: settings)
+        }
+    }
 
     /// How many threads this process has; 0 when /proc does not say.
     static func threadCount() -> Int {

@@ -166,6 +166,14 @@ struct PluginLambda {
         return .lambda(lambda)
     }
 
+    /// One that is made in this program, under any name.
+    static func made(_ element: UnsafePointer<capelet_lambda>, name: Text) -> PluginLambda {
+        var lambda = PluginLambda(element: element, name: name, summary: [])
+        lambda.start = element.pointee.start
+        lambda.handle = element.pointee.handle
+        return lambda
+    }
+
     private static func isName(_ name: Text) -> Bool {
         guard !name.isEmpty, name.count <= 64 else { return false }
         for byte in name {

@@ -34,7 +34,7 @@ enum Template {
         // Before the plugin's code runs, which may change what these words hold.
         let threadWord = capelet_linux_thread_id_word()
         let plugin: Plugin
-        switch Plugin.load(directory: directoryPath, library: loadSettings.text("library")) {
+        switch Plugin.load(loadSettings) {
         case .failed(let why):
             _ = KeeperMessage.send(to: socket, type: CAPELET_KEEPER_LOAD_FAILED, body: why)
             _exit(1)

@@ -61,7 +61,7 @@ enum Worker {
             failToStart(code: 0xffff, why: why)
         }
         capelet_linux_line_buffer_output()
-        switch Plugin.load(directory: Template.directoryPath, library: loadSettings.text("library")) {
+        switch Plugin.load(loadSettings) {
         case .failed(let why): failToStart(code: 0xffff, why: why)
         case .loaded(let plugin): serve(plugin: plugin, settings: settings, socket: resources.socket)
         }
@@ -119,7 +119,7 @@ enum Worker {
 
     private static func findLambda(plugin: Plugin, settings: Settings) -> PluginLambda {
         guard let name = settings.value("lambda.entry") else { failToStart(code: 0xffff, why: Text.of("the settings name no lambda")) }
-        switch plugin.table() {
+        switch plugin.table(settings) {
         case .invalid(let why): failToStart(code: 0xffff, why: why)
         case .table(let table):
             guard let lambda = table.lambda(named: name) else { failToStart(code: 0xffff, why: table.unknown(name)) }

@@ -7,6 +7,7 @@ root="$here/../.."
 flags="-std=c11 -O1 -g0 -Wall -Wextra -Werror -fPIC -shared -fvisibility=hidden -pthread -I$root/PluginSDK/include -I$root/Sources/CWorkerProtocol/include"
 mkdir -p "$out"
 cc $flags -o "$out/worker.so" "$here/c/worker_lambdas.c"
+cc $flags -o "$out/libplain.so" "$here/c/plain_functions.c"
 for odd in plain constructor-crashes constructor-exits constructor-hangs thread-at-load newer duplicate no-handle bad-name short-lambda \
     short-plugin null-lambda null-plugin empty old impostor; do
     cc $flags -DODD="\"$odd\"" -o "$out/$odd.so" "$here/c/odd_plugins.c"

@@ -29,7 +29,7 @@ import Testing
     ]
 
     /// What belongs to the processes of plugins.
-    static let pluginSide: Set<String> = ["CapeletSDK", "CapeletJSON", "CCapelet", "CLibC"]
+    static let pluginSide: Set<String> = ["CapeletSDK", "CapeletJSON", "CCapelet", "CLibC", "CFFI"]
 
     @Test func modulesKnowOnlyWhatIsBelow() throws {
         let level = Dictionary(uniqueKeysWithValues: Self.layers.enumerated().flatMap { level, names in names.map { ($0, level) } })
@@ -51,7 +51,7 @@ import Testing
 
     @Test func everyModuleHasALayer() throws {
         let sources = Repository.root.appendingPathComponent("Sources").path
-        let known = Set(Self.layers.joined()).union(["capelet-worker", "CLibC"])
+        let known = Set(Self.layers.joined()).union(["capelet-worker", "CLibC", "CFFI"])
         for module in try FileManager.default.contentsOfDirectory(atPath: sources) {
             #expect(known.contains(module), "Sources/\(module) has no place in the layers; see Docs/ARCHITECTURE.md")
         }
@@ -61,7 +61,8 @@ import Testing
     @Test func theWorkerKnowsNothingOfTheHost() throws {
         for file in try Repository.files(in: "Sources/capelet-worker", "swift") {
             for (name, line) in Self.imports(file) {
-                #expect(["CLibC", "CWorkerProtocol", "CCapelet"].contains(name), "\(file):\(line): the worker must not import \(name)")
+                #expect(
+                    ["CLibC", "CWorkerProtocol", "CCapelet", "CFFI"].contains(name), "\(file):\(line): the worker must not import \(name)")
             }
         }
     }

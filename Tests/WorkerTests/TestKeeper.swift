@@ -126,13 +126,13 @@ final class TestKeeper {
 
     // MARK: workers
 
-    /// Asks for a worker of a lambda; does not wait for it.
-    func ask(_ lambda: String, _ settings: [String: String] = [:]) throws -> TestWorker {
+    /// Asks for a worker of a lambda; does not wait for it. `lists`: settings whose keys may come more than once.
+    func ask(_ lambda: String, _ settings: [String: String] = [:], lists: [(String, String)] = []) throws -> TestWorker {
         let worker = try TestWorker(keeper: self, id: nextWorker)
         nextWorker += 1
         var all = ["lambda.entry": lambda, "lambda": "routed-\(lambda)", "state": "/nowhere", "domain.7": "orders", "domain.8": "files"]
         all.merge(settings) { $1 }
-        let memory = try settingsMemory(all)
+        let memory = try settingsMemory(all, lists: lists)
         try send(CAPELET_HOST_SPAWN, id: worker.id, descriptors: [memory] + worker.given)
         close(memory)
         worker.closeGiven()
@@ -148,9 +148,9 @@ final class TestKeeper {
         return worker
     }
 
-    private func settingsMemory(_ settings: [String: String]) throws -> Int32 {
+    private func settingsMemory(_ settings: [String: String], lists: [(String, String)] = []) throws -> Int32 {
         var bytes: [UInt8] = []
-        for (key, value) in settings.sorted(by: { $0.key < $1.key }) {
+        for (key, value) in settings.sorted(by: { $0.key < $1.key }) + lists {
             for size in [UInt32(key.utf8.count), UInt32(value.utf8.count)] { withUnsafeBytes(of: size) { bytes.append(contentsOf: $0) } }
             bytes.append(contentsOf: key.utf8)
             bytes.append(contentsOf: value.utf8)

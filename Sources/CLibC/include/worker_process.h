@@ -6,6 +6,7 @@
 #include "../../CLinux/include/channel_memory.h"
 #include "../../CLinux/include/socket_messages.h"
 
+#include <link.h>
 #include <sched.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -64,6 +65,28 @@ static inline int64_t capelet_linux_file_size(int descriptor) {
     struct stat status;
     return fstat(descriptor, &status) == 0 ? (int64_t)status.st_size : -1;
 }
+
+// MARK: libraries
+
+/// The path of the file that the loader has taken for what `dlopen` has returned, or NULL.
+static inline const char *capelet_linux_library_path(void *library) {
+    struct link_map *map = NULL;
+    return dlinfo(library, RTLD_DI_LINKMAP, &map) == 0 && map != NULL ? map->l_name : NULL;
+}
+
+static inline int capelet_linux_looks_at_segments(struct dl_phdr_info *object, size_t size, void *wanted) {
+    (void)size;
+    for (int i = 0; i < object->dlpi_phnum; i++) {
+        const ElfW(Phdr) *segment = &object->dlpi_phdr[i];
+        uintptr_t start = object->dlpi_addr + segment->p_vaddr;
+        if (segment->p_type != PT_LOAD || !(segment->p_flags & PF_X)) continue;
+        if ((uintptr_t)wanted >= start && (uintptr_t)wanted - start < segment->p_memsz) return 1;
+    }
+    return 0;
+}
+
+/// Whether what `dlsym` has found lies where a loaded library has code: data, also that of a thread, cannot be called.
+static inline bool capelet_linux_is_code(void *address) { return dl_iterate_phdr(capelet_linux_looks_at_segments, address) == 1; }
 
 // MARK: limits and process attributes
 

@@ -67,6 +67,8 @@ _Static_assert(sizeof(struct capelet_keeper_death) == 32, "host and keeper agree
 //
 // For LOAD:
 //   library            file name of the .so within the generation's folder
+//   library.kind       absent: a plugin. "copy": a library that is no plugin, in the generation's folder. "system": such a library, which the
+//                      loader finds by its name; the folder is only where it was found
 //   plugin             name of the plugin, for messages
 //   generation         its number, for messages
 //   plugin.exec        "1": do not fork workers from a template; each loads for itself (also used when sandboxes are strict)
@@ -96,3 +98,11 @@ _Static_assert(sizeof(struct capelet_keeper_death) == 32, "host and keeper agree
 //   config             JSON object
 //   config.KEY         one flattened value
 //   domain.NUMBER      name of the domain with that number
+// For SPAWN of a lambda that is a function of a library (types, rules and outputs as in routing files, Docs/LAMBDAS.md):
+//   function.symbol    its name
+//   function.result    type of its result
+//   function.success   zero, non-negative, non-null, any
+//   function.output    none, result, buffer, buffer(result), buffer(string)
+//   function.argument  once for each parameter, in their order: TYPE SOURCE VALUE with one space between them. Sources: integer, float, bool,
+//                      text (the rest is the text), null; bytes, size, parsed-integer, parsed-float (of payload, subject, type, id, input);
+//                      number (sequence, offset, time, attempt); header NAME; output SIZE, output-size, output-length

@@ -1,12 +1,16 @@
 import ArgumentParser
 import Foundation
+import Host
 import Routing
 
 /// `capelet check`: reads the routing file as the host would, without starting anything.
 struct CheckCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "check", abstract: "Check the routing file without starting anything.",
-        discussion: "Exit code 78 when it cannot be used, with file, line and column of everything that is wrong.")
+        discussion: """
+            Exit code 78 when it cannot be used, with file, line and column of everything that is wrong. Lambdas that are functions of C \
+            libraries are looked for too: each library is loaded in a process that is thrown away. Plugins that are missing are warnings.
+            """)
 
     @Option(
         name: [.short, .long], help: ArgumentHelp("The routing file (default: $CAPELET_CONFIG, or ./capelet.yaml).", valueName: "file"))
@@ -42,6 +46,9 @@ struct CheckCommand: ParsableCommand {
             report.domains = table.domains.keys.sorted()
             report.lambdas = table.lambdas.keys.sorted()
             report.warnings = table.warnings + Self.missingPlugins(table)
+            let functions = FunctionCheck.run(table: table, file: path)
+            report.warnings += functions.warnings
+            if !functions.problems.isEmpty { throw RoutingError(problems: functions.problems) }
         } catch {
             report.ok = false
             report.problems = error.problems.map {
@@ -66,6 +73,7 @@ struct CheckCommand: ParsableCommand {
 
     /// Plugins that the file names and that are not there. Not an error: they may be copied in before the host starts.
     static func missingPlugins(_ table: RouteTable) -> [String] {
+        if !table.needsPlugins { return [] }
         var isFolder: ObjCBool = false
         guard FileManager.default.fileExists(atPath: table.plugins, isDirectory: &isFolder), isFolder.boolValue else {
             return ["the plugins folder \(table.plugins) is not there: nothing can be served until it is"]

@@ -27,9 +27,10 @@ struct LambdasCommand: ParsableCommand {
             ])
             var seen: Set<String> = []
             for lambda in lambdas where seen.insert(lambda.name).inserted {
+                let plugin = lambda.function.map { "\(lambda.plugin) \($0)" } ?? lambda.plugin
                 for worker in lambda.workers {
                     table.add([
-                        .init("\(lambda.name)/\(worker.id)"), .init(lambda.plugin), .init("\(worker.generation)"),
+                        .init("\(lambda.name)/\(worker.id)"), .init(plugin), .init("\(worker.generation)"),
                         .init(worker.pid > 0 ? "\(worker.pid)" : "-"),
                         .init(worker.state), .init(worker.mode), .number(worker.restarts, worker.restarts > 0 ? .yellow : nil),
                     ])

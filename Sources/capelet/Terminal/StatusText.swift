@@ -112,6 +112,7 @@ enum StatusText {
     private static func remedy(_ lambda: LambdaStatus) -> String {
         switch lambda.state {
         case .broken: "; it is tried again by itself; `capelet deaths --lambda \(lambda.name) --stderr` tells more"
+        case .missing where lambda.function != nil: "; mend it, then `capelet reload`"
         case .missing: "; put the plugin there, then `capelet reload`"
         case .paused, .holding, .running, .removed: ""
         }

@@ -93,7 +93,7 @@ enum LambdaPlugin: String, CaseIterable {
         return folder
     }()
 
-    private static func compile(_ source: String, to path: String, flags: [String]) {
+    static func compile(_ source: String, to path: String, flags: [String]) {
         let compiler = Process()
         compiler.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         compiler.arguments =
