@@ -88,7 +88,9 @@ public enum LambdaTest {
             sandbox: planner.planDescription(libraries: table.libraries))
         var searched = table
         searched.data = folder
-        searched.domains = [domain: DomainRoute(name: domain, lambdas: [name])]
+        // Its domains' sources are not started, but it may read them.
+        searched.domains = table.domains.filter { $0.value.lambdas.contains(name) }
+        searched.domains[domain, default: DomainRoute(name: domain, lambdas: [])].lambdas = [name]
         var plan = HostPlan(table: searched, scan: try store.scan(table: searched))
         plan.confine(by: planner, table: searched)
         guard let generation = plan.generations[name] else { throw ControlError(.unavailable, plan.missing[name] ?? "it has no plugin") }

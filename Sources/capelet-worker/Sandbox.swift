@@ -22,6 +22,8 @@ struct Sandbox {
     func enter(forks: Bool) -> Failure? {
         var rules = LandlockRules(settings: settings)
         if let failure = rules?.collect() { return failure }
+        // While it may: becoming another user takes the right to.
+        if settings.flag("sandbox.no-capabilities") { capelet_linux_bound_capabilities() }
         if let user = settings.number("sandbox.user") {
             let error = capelet_linux_become_user(UInt32(truncatingIfNeeded: user))
             if error != 0 { return Self.failure("to become the user id that it is to run as", error) }

@@ -26,10 +26,15 @@ static inline int capelet_linux_become_user(uint32_t id) {
     return 0;
 }
 
-/// Gives up all capabilities, and for good those that a program could give back.
-static inline int capelet_linux_drop_capabilities(void) {
+/// Gives up for good the capabilities that executing a program could give back. Those that it has stay.
+static inline void capelet_linux_bound_capabilities(void) {
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     for (int capability = 0; capability < 64; capability++) prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
+}
+
+/// Gives up all capabilities.
+static inline int capelet_linux_drop_capabilities(void) {
+    capelet_linux_bound_capabilities();
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
     struct __user_cap_data_struct none[2];
     memset(none, 0, sizeof none);
@@ -66,14 +71,18 @@ static inline int capelet_linux_enter_user_namespace(void) {
     uid_t user = geteuid();
     gid_t group = getegid();
     if (unshare(CLONE_NEWUSER) != 0) return -errno;
+    // A process that has changed its user may not write its own files in /proc, as if it had secrets, unless it says that it has none.
+    int dumpable = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
+    prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
     char text[64];
     int result = capelet_linux_write_text("/proc/self/setgroups", "deny");
-    if (result != 0 && result != -ENOENT) return result;
+    if (result == -ENOENT) result = 0;
     snprintf(text, sizeof text, "%u %u 1\n", user, user);
-    result = capelet_linux_write_text("/proc/self/uid_map", text);
-    if (result != 0) return result;
+    if (result == 0) result = capelet_linux_write_text("/proc/self/uid_map", text);
     snprintf(text, sizeof text, "%u %u 1\n", group, group);
-    return capelet_linux_write_text("/proc/self/gid_map", text);
+    if (result == 0) result = capelet_linux_write_text("/proc/self/gid_map", text);
+    if (dumpable == 0) prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    return result;
 }
 
 /// What is mounted from here on stays in this mount namespace.
