@@ -19,7 +19,8 @@ extension CapeletHost {
         let old = state.withLock { $0 }
         if let function = old.table.lambdas[lambda]?.function {
             throw ControlError(
-                .conflict, "\(lambda) is a function of \(function.libraryName), not of a plugin: put the earlier library in its place, and reload")
+                .conflict,
+                "\(lambda) is a function of \(function.libraryName), not of a plugin: put the earlier library in its place, and reload")
         }
         let (target, rollback) = try undo ? undoing(lambda, in: old.plan) : goingBack(lambda, in: old)
         var plan = old.plan
