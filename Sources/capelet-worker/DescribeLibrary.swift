@@ -33,7 +33,7 @@ enum DescribeLibrary {
         }
         text.append("library ")
         // In a sandbox a folder of the host's may be closed to it; then that the file came from there is all that there is to say.
-        text.append(cString: realpath(loaded, nil) ?? loaded)
+        text.append(cString: realpath(loaded, nil).map { UnsafePointer($0) } ?? loaded)
         text.append("\n")
         for function in functions {
             var symbol: Text = []
