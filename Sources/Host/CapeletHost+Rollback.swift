@@ -17,6 +17,11 @@ extension CapeletHost {
     private func rollbackOnce(_ lambda: String, undo: Bool) async throws -> RollbackReport {
         let begin = ContinuousClock.now
         let old = state.withLock { $0 }
+        if let function = old.table.lambdas[lambda]?.function {
+            throw ControlError(
+                .conflict,
+                "\(lambda) is a function of \(function.libraryName), not of a plugin: put the earlier library in its place, and reload")
+        }
         let (target, rollback) = try undo ? undoing(lambda, in: old.plan) : goingBack(lambda, in: old)
         var plan = old.plan
         plan.generations[lambda] = target
@@ -101,7 +106,8 @@ extension CapeletHost {
     /// A failure is logged only: a rollback that has ended ends again at the next start, since the plugins folder says so.
     func remember(_ plan: HostPlan) {
         do {
-            try store.cameToServe(Array(plan.latest.values), inUse: plan.inUse)
+            // Of a library of the system there are no copies to be put in order.
+            try store.cameToServe(plan.latest.values.filter { $0.kind != .system }, inUse: plan.inUse)
             guard !plan.endedRollbacks.isEmpty else { return }
             for (rollback, reason) in plan.endedRollbacks {
                 logger.notice("the rollback of lambda \(rollback.lambda) to #\(rollback.toNumber) has ended: \(reason)")

@@ -73,6 +73,7 @@ struct HostPlan: Sendable {
 
     /// Why a rollback holds no longer; nil: it does. A plugin that is not there or cannot be loaded ends nothing: the lambda does not need it.
     private static func end(of rollback: Rollback, lambda: LambdaRoute?, table: RouteTable, scan: PluginScan) -> String? {
+        if let function = lambda?.function { return "it is the function \(function.function) now" }
         if let plugin = lambda?.plugin, plugin != rollback.plugin { return "the routing file names the plugin \(plugin)" }
         if let present = scan.generations[rollback.plugin], present.id != rollback.fromID {
             return "\(rollback.plugin) has other contents in the plugins folder"

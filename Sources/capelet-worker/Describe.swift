@@ -62,17 +62,15 @@ enum Describe {
         return output
     }
 
-    /// Enters the sandbox of the host's settings, if there are any. Returns by what path the folder can be reached; nil: there is none.
-    static func enterSandbox(folder: UnsafePointer<CChar>?, output: Int32) -> Text {
+    /// Enters the sandbox of the host's settings, if there are any. Returns by what path the folder can be reached.
+    static func enterSandbox(folder: UnsafePointer<CChar>, output: Int32) -> Text {
         var directory: Text = []
         directory.append(cString: folder)
         if let settings = Settings(descriptor: Template.socket) {
-            if let folder {
-                // By its descriptor, as in a template: the sandbox may not be able to go there by its path.
-                let place = capelet_linux_open_path(folder)
-                if place < 0 || dup2(place, Template.directory) < 0 { fail("the plugin's folder cannot be opened", status: 64) }
-                directory = Template.directoryPath
-            }
+            // By its descriptor, as in a template: the sandbox may not be able to go there by its path.
+            let place = capelet_linux_open_path(folder)
+            if place < 0 || dup2(place, Template.directory) < 0 { fail("the plugin's folder cannot be opened", status: 64) }
+            directory = Template.directoryPath
             if let why = Sandbox(settings: settings).enter(forks: false) { reportFailure(why, to: output) }
         }
         return directory

@@ -5,7 +5,7 @@ import CLibC
 ///
 /// Output, on success, and exit status 0:
 ///
-///     library <path of the file that was loaded, without links>
+///     library <path of the file that was loaded, without links where that can be found out>
 ///     function <name>                       for each that is there
 ///     missing <name>\t<why, in the loader's words>
 ///     threads <how many this process has after loading>
@@ -18,19 +18,22 @@ enum DescribeLibrary {
         var (name, text): (Text, Text) = ([], [])
         name.append(cString: library)
         let isSystem = strcmp(folder, "-") == 0
-        var prefix = Describe.enterSandbox(folder: isSystem ? nil : folder, output: output)
-        if !isSystem { prefix.append("/") }
+        // Everybody may read /usr: a library of the system needs no folder of its own.
+        var prefix = Describe.enterSandbox(folder: isSystem ? ("/usr" as StaticString).cString : folder, output: output)
+        prefix.append("/")
+        if isSystem { prefix = [] }
         let handle: UnsafeMutableRawPointer
         switch Plugin.openLibrary(prefix: prefix, library: name) {
         case .failed(let why): Describe.reportFailure(why, to: output)
         case .opened(let opened): handle = opened
         }
         let threads = Plugin.threadCount()
-        guard let loaded = capelet_linux_library_path(handle), let path = realpath(loaded, nil) else {
+        guard let loaded = capelet_linux_library_path(handle), loaded.pointee == CChar(bitPattern: UInt8(ascii: "/")) else {
             Describe.reportFailure(Text.of("the loader does not say from which file it comes"), to: output)
         }
         text.append("library ")
-        text.append(cString: path)
+        // In a sandbox a folder of the host's may be closed to it; then that the file came from there is all that there is to say.
+        text.append(cString: realpath(loaded, nil).map { UnsafePointer($0) } ?? loaded)
         text.append("\n")
         for function in functions {
             var symbol: Text = []

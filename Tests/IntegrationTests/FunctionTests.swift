@@ -200,6 +200,8 @@ struct FunctionTests {
         let reload = try await host.capelet("reload")
         #expect(reload.code == 0 && reload.output.contains("libplain.so generation 2"), "\(reload)")
         try await send(expecting: 2, 5)
+        let rollback = try await host.capelet("rollback", "version")
+        #expect(rollback.code == 1 && rollback.errors.contains("a function of libplain.so, not of a plugin"), "\(rollback)")
         // Another function of the same library: workers are made anew though the library is the same.
         try host.route(
             routing.replacing(
@@ -215,6 +217,23 @@ struct FunctionTests {
         #expect(copies.count { $0.hasPrefix("libplain.so-") } == 2)
         // What was lost of its plugin's workers is what was left behind on purpose.
         #expect(Set(try await host.deaths("version").map(\.verdict)).isSubset(of: ["reload"]))
+        try await host.stop()
+    }
+
+    @Test("A lambda that becomes a function is rolled back no more")
+    func afterRollback() async throws {
+        let host = try TestHost("domains: { work: { lambdas: [record] } }")
+        try await host.start()
+        try LambdaPlugin.two.install(in: host.folder.file("plugins"))
+        #expect(try await host.capelet("reload").code == 0)
+        #expect(try await host.capelet("rollback", "record").code == 0)
+        try host.route("domains: { work: { lambdas: [record] } }\nlambdas:\n" + Self.checksum.replacing("checksum:", with: "record:"))
+        let reload = try await host.capelet("reload")
+        #expect(reload.code == 0, "\(reload)")
+        #expect(host.log.contains("has ended: it is the function crc32 now"))
+        try await host.send([#"{"subject":"s","payload":1}"#], to: "work")
+        try await host.settled()
+        #expect(try await host.lambda("record").succeeded == 1)
         try await host.stop()
     }
 }
