@@ -23,12 +23,10 @@ final class AccessGate: Sendable {
         self.nowMillis = nowMillis
     }
 
+    private static let start = ContinuousClock.now
+
     /// Milliseconds of a clock that only goes on.
-    static let clock: @Sendable () -> Int64 = {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return Int64(time.tv_sec) * 1_000 + Int64(time.tv_nsec) / 1_000_000
-    }
+    static let clock: @Sendable () -> Int64 = { Int64((ContinuousClock.now - start) / .milliseconds(1)) }
 
     /// These tokens hold for every request that begins from now on, also on connections that are open.
     func replace(_ book: TokenBook) {
@@ -89,16 +87,15 @@ final class AccessGate: Sendable {
     /// The place that an address counts for: the address itself, or of IPv6 its first 64 bits, since whoever has one of these has all.
     static func place(of address: String?) -> String {
         guard let address else { return "unknown" }
-        var v6 = in6_addr()
-        guard inet_pton(AF_INET6, address, &v6) == 1 else { return address }
-        let bytes = withUnsafeBytes(of: v6) { Array($0) }
+        var bytes = [UInt8](repeating: 0, count: 16)
+        guard inet_pton(AF_INET6, address, &bytes) == 1 else { return address }
         // IPv4 on a socket of IPv6.
         if bytes[..<10].allSatisfy({ $0 == 0 }), bytes[10] == 0xFF, bytes[11] == 0xFF {
             return bytes[12...].map(String.init).joined(separator: ".")
         }
-        for index in 8..<16 { withUnsafeMutableBytes(of: &v6) { $0[index] = 0 } }
+        for index in 8..<16 { bytes[index] = 0 }
         var text = [CChar](repeating: 0, count: 64)
-        guard inet_ntop(AF_INET6, &v6, &text, 64) != nil else { return address }
+        guard inet_ntop(AF_INET6, bytes, &text, 64) != nil else { return address }
         return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self) + "/64"
     }
 }
