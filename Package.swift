@@ -207,6 +207,9 @@ let package = Package(
             swiftSettings: swiftSettings),
         .testTarget(
             name: "IntegrationTests", dependencies: ["WorkerProtocol", "CLinux"], swiftSettings: swiftSettings),
+        .testTarget(
+            name: "HostTests",
+            dependencies: ["Host", "Frontend", .product(name: "Logging", package: "swift-log")], swiftSettings: swiftSettings),
         .testTarget(name: "PluginTests", dependencies: ["CCapelet"], exclude: ["C"], swiftSettings: swiftSettings),
         .testTarget(
             name: "SDKTests",

@@ -181,53 +181,6 @@ public struct ForgetReport: Codable, Sendable, Equatable {
     }
 }
 
-/// How a worker ended.
-public struct WorkerDeath: Codable, Sendable, Equatable {
-    /// When, milliseconds since 1970.
-    public var atMillis: Int64
-    /// Its lambda.
-    public var lambda: String
-    /// The plugin and the generation that it had loaded.
-    public var plugin: String
-    /// See `plugin`.
-    public var generation: Int
-    /// Its process id.
-    public var pid: Int32
-    /// What died: `keeper`, `template` or `worker`.
-    public var role: String
-    /// The verdict (DESIGN §1): exit, signal, timeout, cpu-limit, memory, …
-    public var verdict: String
-    /// In words: signal name, exit code, limit.
-    public var message: String
-    /// The event that it is pinned on, if one is: domain, offset, subject.
-    public var domain: String?
-    /// See `domain`.
-    public var offset: UInt64?
-    /// See `domain`.
-    public var subject: String?
-    /// The last of its stderr, at most 4 KiB.
-    public var stderrTail: String
-    /// Makes a death record.
-    public init(
-        atMillis: Int64, lambda: String, plugin: String, generation: Int, pid: Int32, role: String = "worker", verdict: String,
-        message: String,
-        domain: String? = nil, offset: UInt64? = nil, subject: String? = nil, stderrTail: String = ""
-    ) {
-        self.atMillis = atMillis
-        self.lambda = lambda
-        self.plugin = plugin
-        self.generation = generation
-        self.pid = pid
-        self.role = role
-        self.verdict = verdict
-        self.message = message
-        self.domain = domain
-        self.offset = offset
-        self.subject = subject
-        self.stderrTail = stderrTail
-    }
-}
-
 /// One line that a worker logged or wrote to stdout or stderr.
 public struct LogLine: Codable, Sendable, Equatable {
     /// When, milliseconds since 1970.

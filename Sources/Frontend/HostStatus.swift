@@ -182,6 +182,8 @@ public struct LambdaStatus: Codable, Sendable, Equatable {
     public var skipped: UInt64
     /// Deaths of workers since the host started, by verdict.
     public var crashes: [String: UInt64]
+    /// Workers that were well and were replaced since the host started, by reason: `memory`, `events`, `age`, `cpu`.
+    public var recycled: [String: UInt64]
     /// From accepting to the start of the handler, microseconds.
     public var startMicros: Quantiles
     /// From accepting to the end state, microseconds.
@@ -195,7 +197,8 @@ public struct LambdaStatus: Codable, Sendable, Equatable {
         workers: [WorkerStatus] = [], watermark: UInt64 = 0, lag: UInt64 = 0, lagMillis: Int64 = 0, inFlight: Int = 0, waiting: Int = 0,
         deferred: Int = 0, parked: Int = 0, dead: Int = 0, started: UInt64 = 0, succeeded: UInt64 = 0, retried: UInt64 = 0,
         skipped: UInt64 = 0,
-        crashes: [String: UInt64] = [:], startMicros: Quantiles = Quantiles(), doneMicros: Quantiles = Quantiles()
+        crashes: [String: UInt64] = [:], recycled: [String: UInt64] = [:], startMicros: Quantiles = Quantiles(),
+        doneMicros: Quantiles = Quantiles()
     ) {
         self.name = name
         self.domain = domain
@@ -217,6 +220,7 @@ public struct LambdaStatus: Codable, Sendable, Equatable {
         self.retried = retried
         self.skipped = skipped
         self.crashes = crashes
+        self.recycled = recycled
         self.startMicros = startMicros
         self.doneMicros = doneMicros
     }

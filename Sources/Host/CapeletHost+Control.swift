@@ -54,7 +54,7 @@ extension CapeletHost {
     }
 
     func deaths(lambda: String?, limit: Int) async throws -> [WorkerDeath] {
-        state.withLock { Array($0.deaths.filter { lambda == nil || $0.lambda == lambda }.suffix(max(limit, 0)).reversed()) }
+        deathLog.newest(lambda: lambda, limit: limit)
     }
 
     // MARK: rows

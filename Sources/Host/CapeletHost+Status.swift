@@ -87,7 +87,7 @@ extension CapeletHost {
             result.state = .holding
             result.reason = "different subjects failed one after another: it probes until one succeeds"
         } else if let pool, pool.wanted > 0, pool.ready == 0 {
-            let last = now.deaths.last { $0.lambda == route.lambda }.map { "; the last: \($0.message)" } ?? ""
+            let last = deathLog.last(lambda: route.lambda).map { "; the last: \($0.message)" } ?? ""
             result.reason = "no worker is ready\(last)"
         }
         result.workers = supervisor.workers.filter { $0.lambda == route.lambda }.map { worker in
@@ -110,6 +110,7 @@ extension CapeletHost {
         result.dead = counts.dead
         let metrics = metrics.lambda(route.lambda, domain: route.domain)
         result.crashes = metrics.crashCounts().filter { $0.value > 0 }
+        result.recycled = pool?.recycled ?? [:]
         result.startMicros = Self.quantiles(metrics.startLatency)
         result.doneMicros = Self.quantiles(metrics.doneLatency)
         return result

@@ -27,16 +27,12 @@ final class CapeletHost: HostControl, Sendable {
         var paused: Set<String> = []
         var broken: [String: String] = [:]
         var refused: [String: String] = [:]
-        var deaths: [WorkerDeath] = []
         /// Where the TCP listener was opened; later routing files do not move it.
         var listen = ListenSettings()
         var tokens = TokenBook()
         var closedReason: String? = "the host is starting"
         var state = "starting"
     }
-
-    /// Deaths that are kept for `capelet deaths`.
-    static let deathsMax = 512
 
     let configPath: String
     let logger: Logger
@@ -46,6 +42,7 @@ final class CapeletHost: HostControl, Sendable {
     let planner: SandboxPlanner
     let metrics: HostMetrics
     let book: LogBook
+    let deathLog: DeathLog
     let state: Mutex<State>
     let startedMillis = Int64(Date().timeIntervalSince1970 * 1000)
     let started = ContinuousClock.now
@@ -94,6 +91,7 @@ final class CapeletHost: HostControl, Sendable {
         planner = SandboxPlanner(
             support: SandboxSupport(executable: worker, user: table.limits.users.lowerBound), data: table.data, users: table.limits.users,
             groups: report)
+        deathLog = DeathLog(path: table.data + "/deaths.ndjson", logger: logger)
         store = GenerationStore(
             plugins: table.plugins, data: table.data, workerExecutable: worker, generationsKept: table.limits.generationsKept,
             boot: .seconds(10), logger: logger, sandbox: planner.planDescription(libraries: table.libraries))
@@ -180,9 +178,11 @@ final class CapeletHost: HostControl, Sendable {
         stopSources(state.withLock { Array($0.sources.keys) })
         let engine = engine
         let journal = journal
+        let deathLog = deathLog
         await withCheckedContinuation { continuation in
             DispatchQueue.global().async {
                 engine.stop(drain: drain)
+                deathLog.close()
                 journal.close()
                 continuation.resume()
             }
@@ -231,22 +231,28 @@ final class CapeletHost: HostControl, Sendable {
             case .refused(let lambda, _, let reason): state.refused[lambda] = reason
             case .broken(let lambda, let reason): state.broken[lambda] = reason
             case .mended(let lambda): state.broken[lambda] = nil
-            case .died(let verdict, let event):
-                let generation = state.plan.generations[verdict.lambda]
-                let domain = event.flatMap { event in state.streams.first { $0.value.rawValue == event.domain }?.key }
-                state.deaths.append(
-                    WorkerDeath(
-                        atMillis: verdict.atMillis, lambda: verdict.lambda, plugin: generation?.plugin ?? "",
-                        generation: generation?.number ?? 0, pid: verdict.pid, verdict: verdict.kind.rawValue, message: verdict.text,
-                        domain: domain, offset: event?.offset, subject: event?.subject, stderrTail: verdict.lastErrorOutput))
-                if state.deaths.count > Self.deathsMax { state.deaths.removeFirst(state.deaths.count - Self.deathsMax) }
+            case .died: break
             }
         }
         if case .died(let verdict, let event) = notice {
+            deathLog.add(record(verdict, event))
             var metadata: Logger.Metadata = ["lambda": "\(verdict.lambda)", "pid": "\(verdict.pid)", "verdict": "\(verdict.kind.rawValue)"]
             if let event { metadata["event"] = "\(event.subject)@\(event.offset)" }
             logger.warning("\(verdict.text)", metadata: metadata)
         }
+    }
+
+    private func record(_ verdict: Verdict, _ event: Engine.OpenEvent?) -> WorkerDeath {
+        let domain = state.withLock { state in
+            event.flatMap { event in state.streams.first { $0.value.rawValue == event.domain }?.key }
+        }
+        return WorkerDeath(
+            atMillis: verdict.atMillis, lambda: verdict.lambda, plugin: verdict.plugin, generation: verdict.generationNumber,
+            pid: verdict.pid,
+            verdict: verdict.kind.rawValue, message: verdict.text, domain: domain, offset: event?.offset, subject: event?.subject,
+            eventMillis: event?.ranMillis, openEvents: event?.openCount ?? 0, memoryPeakBytes: verdict.peakKiB << 10,
+            memoryLimitBytes: verdict.memoryLimitBytes, cpuMicros: verdict.cpuMicros, livedMillis: verdict.ranMillis,
+            stderrTail: verdict.lastErrorOutput)
     }
 }
 

@@ -83,6 +83,8 @@ public struct FailureHistory: Sendable, Equatable {
     public var lastMillis: Int64 = 0
     /// What the last failure said.
     public var error: String = ""
+    /// Whether it runs alone in its worker next time: a worker died that had it, perhaps by its doing.
+    public var isSuspect: Bool = false
     /// Nothing has happened yet.
     public init() {}
 }

@@ -28,6 +28,8 @@ public struct LambdaRoute: Sendable, Equatable {
     public var exhausted: Exhausted = .deadLetter
     /// What its processes may use.
     public var limits = LambdaLimits()
+    /// When its workers are replaced although they are well.
+    public var recycle = RecycleSettings()
     /// `config:`, as a JSON object text. Secrets are resolved into it only for the worker: see `secrets`.
     public var config: ConfigValue = .object([])
     /// Extra environment of its workers.

@@ -60,12 +60,14 @@ extension LambdaRoute {
             ("retry.attempts", "\(retry.attempts)"),
             ("retry.backoff", "\(Quantity.text(retry.backoffMin))..\(Quantity.text(retry.backoffMax))"),
             ("retry.crashes", "\(retry.crashes)"), ("exhausted", exhausted.rawValue),
-            ("timeout", Quantity.text(limits.timeout)), ("timeout-max", Quantity.text(limits.timeoutMax)),
+            ("timeout", limits.timeout.map { Quantity.text($0) } ?? "none"), ("timeout-max", Quantity.text(limits.timeoutMax)),
             ("boot", Quantity.text(limits.boot)), ("grace", Quantity.text(limits.grace)),
             ("memory", Quantity.text(bytes: limits.memoryBytes)), ("cpu", limits.cpu.map { Quantity.text($0) } ?? "none"),
             ("processors", limits.processors.map { "\($0)" } ?? "none"), ("files", "\(limits.files)"),
             ("file-size", Quantity.text(bytes: limits.fileBytes)),
             ("stack", Quantity.text(bytes: limits.stackBytes)), ("log-rate", Quantity.text(bytes: UInt64(limits.logBytesPerSecond))),
+            ("recycle.memory", recycle.memoryText), ("recycle.events", recycle.events.map { "\($0)" } ?? "none"),
+            ("recycle.age", recycle.age.map { Quantity.text($0) } ?? "none"),
             ("filter.type", list(filter.types)), ("filter.not-type", list(filter.notTypes)),
             ("filter.subject-prefix", list(filter.subjectPrefixes)), ("filter.subject-suffix", list(filter.subjectSuffixes)),
             ("sandbox.tier", sandbox.tier.rawValue), ("sandbox.require", sandbox.require.rawValue), ("sandbox.user", sandbox.user.rawValue),
@@ -84,5 +86,15 @@ extension LambdaRoute {
             settings.append(("filter.header.\(name)", list(values)))
         }
         return settings
+    }
+}
+
+extension RecycleSettings {
+    fileprivate var memoryText: String {
+        switch memory {
+        case nil: "none"
+        case .percent(let percent): "\(percent)%"
+        case .bytes(let bytes): Quantity.text(bytes: bytes)
+        }
     }
 }

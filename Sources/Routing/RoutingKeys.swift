@@ -12,12 +12,14 @@ enum RoutingKeys {
         [
             "plugin", "lambda", "enabled", "workers", "concurrency", "after", "filter", "order", "from", "retry", "exhausted",
             "timeout", "timeout-max", "boot", "grace", "memory", "cpu", "processors", "files", "file-size", "stack", "log-rate",
+            "recycle",
             "config", "environment", "sandbox",
         ] + function
     /// Those of a lambda that is a plain C function.
     static let function = ["library", "function", "signature", "arguments", "success", "output"]
     static let filter = ["type", "not-type", "subject-prefix", "subject-suffix", "header"]
     static let retry = ["attempts", "backoff", "crashes"]
+    static let recycle = ["memory", "events", "age"]
     static let sandbox = ["tier", "require", "user", "network", "processes", "read", "write", "environment"]
 
     /// Keys that are often looked for one level too high, or in the other half of the file: what to say then.
@@ -25,6 +27,7 @@ enum RoutingKeys {
         var hints: [String: String] = [:]
         for key in source { hints[key] = "'\(key)' belongs under 'source' of a domain" }
         for key in filter { hints[key] = "'\(key)' belongs under 'filter' of a lambda" }
+        for key in recycle { hints[key] = "'\(key)' belongs under 'recycle' of a lambda" }
         for key in retry { hints[key] = "'\(key)' belongs under 'retry' of a lambda" }
         for key in sandbox where key != "environment" { hints[key] = "'\(key)' belongs under 'sandbox' of a lambda" }
         for key in listen { hints[key] = "'\(key)' belongs under 'listen'" }

@@ -28,6 +28,7 @@ extension TableReader {
         readFrom(section, into: &draft.route.from)
         readRetry(section, into: &draft.route.retry)
         readLimits(section, into: &draft.route.limits)
+        readRecycling(section, under: draft.route.limits.memoryBytes, into: &draft.route.recycle)
         readFilter(section, into: &draft.route.filter)
         readSandbox(section, into: &draft.route.sandbox)
         readEnvironment(section, into: &draft.route.environment)
@@ -87,19 +88,7 @@ extension TableReader {
 
     private func readLimits(_ section: Section, into limits: inout LambdaLimits) {
         let day = Duration.seconds(24 * 3600)
-        section.read("timeout", into: &limits.timeout, in: .milliseconds(1)...day)
-        section.read("timeout-max", into: &limits.timeoutMax, in: .milliseconds(1) ... .seconds(30 * 24 * 3600))
-        if limits.timeout > limits.timeoutMax {
-            if section.has("timeout"), section.has("timeout-max"), let at = section.value("timeout")?.position {
-                let (timeout, most) = (Quantity.text(limits.timeout), Quantity.text(limits.timeoutMax))
-                log.add(at, "\(section.name("timeout")) is \(timeout), longer than 'timeout-max', which is \(most)")
-            } else if section.has("timeout") {
-                // Only one of them was given: the other default gives way.
-                limits.timeoutMax = limits.timeout
-            } else {
-                limits.timeout = limits.timeoutMax
-            }
-        }
+        readTimeout(section, into: &limits)
         section.read("boot", into: &limits.boot, in: .milliseconds(10) ... .seconds(3600))
         section.read("grace", into: &limits.grace, in: .zero ... .seconds(3600))
         section.read("memory", intoSize: &limits.memoryBytes, in: 8 << 20...1 << 46)
@@ -108,16 +97,41 @@ extension TableReader {
         section.read("file-size", intoSize: &limits.fileBytes, in: 0...RoutingLimits.sizeMax)
         section.read("stack", intoSize: &limits.stackBytes, in: 256 << 10...1 << 30)
         section.read("log-rate", intoSize: &limits.logBytesPerSecond, in: 1 << 10...1 << 30)
-        if let value = section.value("cpu"), !value.isNull {
-            if case .scalar("none", plain: _) = value.content {
-                limits.cpu = nil
+        if section.has("cpu"), !section.isNone("cpu") {
+            // The host looks every 50 ms: a shorter limit would promise more than it can hold.
+            var cpu = Duration.zero
+            section.read("cpu", into: &cpu, in: .milliseconds(100)...day)
+            if cpu > .zero { limits.cpu = cpu }
+        }
+        if limits.timeout == nil, limits.cpu == nil, let at = section.value("timeout")?.position {
+            log.warn(at, "\(section.name("timeout")) is none and there is no 'cpu': a run that never ends is ended by nobody")
+        }
+    }
+
+    private func readTimeout(_ section: Section, into limits: inout LambdaLimits) {
+        let most = Duration.seconds(30 * 24 * 3600)
+        guard !section.isNone("timeout") || section.value("timeout")?.isNull == true else {
+            limits.timeout = nil
+            if let at = section.position(of: "timeout-max") {
+                log.add(at, "\(section.name("timeout-max")) has no meaning where 'timeout' is none", hint: "leave it out")
+            }
+            return
+        }
+        var timeout = limits.timeout ?? .zero
+        section.read("timeout", into: &timeout, in: .milliseconds(1) ... .seconds(24 * 3600))
+        section.read("timeout-max", into: &limits.timeoutMax, in: .milliseconds(1)...most)
+        if timeout > limits.timeoutMax {
+            if section.has("timeout"), section.has("timeout-max"), let at = section.value("timeout")?.position {
+                let (given, longest) = (Quantity.text(timeout), Quantity.text(limits.timeoutMax))
+                log.add(at, "\(section.name("timeout")) is \(given), longer than 'timeout-max', which is \(longest)")
+            } else if section.has("timeout") {
+                // Only one of them was given: the other default gives way.
+                limits.timeoutMax = timeout
             } else {
-                // The kernel counts this limit in whole seconds.
-                var cpu = Duration.zero
-                section.read("cpu", into: &cpu, in: .seconds(1)...RoutingLimits.durationMax)
-                if cpu > .zero { limits.cpu = cpu }
+                timeout = limits.timeoutMax
             }
         }
+        limits.timeout = timeout
     }
 
     private func readSandbox(_ section: Section, into sandbox: inout SandboxSettings) {

@@ -21,7 +21,7 @@ struct KeeperKey: Hashable {
         generation = spec.generation.id
         let limits = spec.route.limits
         memoryBytes = limits.memoryBytes
-        cpuSeconds = limits.cpu.map { UInt64(max($0.wholeMillis / 1000, 1)) }
+        cpuSeconds = limits.cpuLifeSecondsMax
         files = limits.files
         fileBytes = limits.fileBytes
         stackBytes = limits.stackBytes

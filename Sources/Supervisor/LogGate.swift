@@ -1,4 +1,6 @@
 /// How much one worker may write to the log: so many bytes in each second; what is more is cut, and that is said once a second.
+///
+/// A line costs the host more than its bytes (time, names, a place in memory), so a short one counts as `lineBytesMin`.
 public final class LogGate {
     /// What becomes of a line.
     public enum Admission: Sendable {
@@ -9,6 +11,9 @@ public final class LogGate {
         /// It is to be dropped in silence.
         case dropped
     }
+
+    /// What a line counts at least.
+    static let lineBytesMin = 128
 
     private let bytesPerSecond: Int
     private var windowMillis: Int64 = .min
@@ -33,7 +38,7 @@ public final class LogGate {
             used = 0
             said = false
         }
-        used += bytes
+        used += max(bytes, Self.lineBytesMin)
         if used <= bytesPerSecond { return .admitted }
         bytesCut += UInt64(bytes)
         defer { said = true }

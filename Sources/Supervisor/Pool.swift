@@ -8,6 +8,8 @@ final class Pool {
     /// Why the last candidate was given up.
     var fault: String?
     var restarts: UInt64 = 0
+    /// Workers that were recycled, by reason.
+    var recycled: [RecycleReason.Kind: UInt64] = [:]
 
     init(_ target: PoolTarget) {
         lambda = target.spec.lambda
@@ -28,6 +30,8 @@ final class PoolTarget {
     /// Given up, and why: nothing is started until the next `setPool` or `mend`.
     var failure: String?
     var wasEverReady = false
+    /// When a worker was last recycled by memory.
+    var memoryRecycledMillis: Int64?
     var isBroken = false
     /// Not replaced by another, not removed.
     var isLive = true
@@ -36,10 +40,13 @@ final class PoolTarget {
 
     init(spec: WorkerSpec) { self.spec = spec }
 
-    /// The lowest index that none of its workers has.
+    /// Workers that count: those that are to be replaced do not.
+    var lastingCount: Int { workers.count { $0.recycling == nil } }
+
+    /// The lowest index that none of its workers has, those left out that are to be replaced.
     var freeIndex: Int {
         var index = 0
-        while workers.contains(where: { $0.index == index }) { index += 1 }
+        while workers.contains(where: { $0.index == index && $0.recycling == nil }) { index += 1 }
         return index
     }
 

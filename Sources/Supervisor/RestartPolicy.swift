@@ -2,7 +2,7 @@
 ///
 /// | state   | meaning                    | leaves it                                                                      |
 /// |---------|----------------------------|--------------------------------------------------------------------------------|
-/// | closed  | starts wait for a backoff  | more than 5 counted deaths in 30 s -> open                                      |
+/// | closed  | starts wait for a backoff  | more than 5 counted deaths in 30 s, or the third of one never ready -> open     |
 /// | open    | nothing is started         | after 30 s -> probing                                                          |
 /// | probing | one worker may be started  | success, or 60 s ready without a counted death -> closed; counted death -> open |
 ///
@@ -30,6 +30,8 @@ struct RestartPolicy: Equatable {
 
     static let windowMillis: Int64 = 30_000
     static let deathsMax = 5
+    /// Crashes at start of what has never been ready: it will hardly ever be.
+    static let untriedDeathsMax = 2
     static let probeMillis: Int64 = 30_000
     static let healthMillis: Int64 = 60_000
     static let backoffMinMillis: Int64 = 100
@@ -60,10 +62,11 @@ struct RestartPolicy: Equatable {
     /// Takes note of a death.
     ///
     /// - Parameters:
+    ///   - isUntried: whether it crashed at its start, and no worker made from the same has ever been ready.
     ///   - hadSuccess: whether the lambda had a success since the death before.
     ///   - jitter: by chance, 0..<1.
     /// - Returns: whether this opened the breaker.
-    mutating func died(_ death: Death, hadSuccess: Bool, nowMillis: Int64, jitter: Double) -> Bool {
+    mutating func died(_ death: Death, isUntried: Bool = false, hadSuccess: Bool, nowMillis: Int64, jitter: Double) -> Bool {
         if hadSuccess { succeeded() }
         switch death {
         case .pinned, .byHost: return false
@@ -82,7 +85,8 @@ struct RestartPolicy: Equatable {
             let whole = min(Self.backoffMinMillis << Int64(min(failures - 2, 20)), Self.backoffMaxMillis)
             notBeforeMillis = nowMillis + Int64(Double(whole) * (0.5 + 0.5 * jitter))
         }
-        guard breaker == .probing || deathTimes.count > Self.deathsMax else { return false }
+        let most = isUntried ? Self.untriedDeathsMax : Self.deathsMax
+        guard breaker == .probing || deathTimes.count > most else { return false }
         breaker = .open(untilMillis: nowMillis + Self.probeMillis)
         deathTimes.removeAll()
         return true

@@ -31,14 +31,14 @@ extension Supervisor {
         }
         let allowed = target.policy.allowed(of: target.spec.route.workers)
         sayWhoIsSurplus(target)
-        while target.workers.count < allowed {
+        while target.lastingCount < allowed {
             let notBefore = max(target.policy.notBeforeMillis, target.loadNotBeforeMillis, resources.untilMillis)
             guard notBefore <= nowMillis else { return wake(at: notBefore) }
             guard let keeper = keeper(for: target, nowMillis: nowMillis), keeper.state == .ready else { return }
             guard budget.take(nowMillis: nowMillis) else { return wake(at: nowMillis + budget.millisToNext) }
             do {
                 try startWorker(target, keeper: keeper, nowMillis: nowMillis)
-                if target.wasEverReady { pool.restarts += 1 }
+                if target.wasEverReady, !target.workers.contains(where: { $0.recycling != nil }) { pool.restarts += 1 }
                 resources.worked()
                 resourceFaultSaid = nil
             } catch {
@@ -49,9 +49,9 @@ extension Supervisor {
 
     /// A smaller number of workers is wanted than before.
     private func sayWhoIsSurplus(_ target: PoolTarget) {
-        var surplus = target.workers.count - target.spec.route.workers
+        var surplus = target.lastingCount - target.spec.route.workers
         guard surplus > 0 else { return }
-        for worker in target.workers.reversed() where surplus > 0 && worker.state == .ready {
+        for worker in target.workers.reversed() where surplus > 0 && worker.state == .ready && worker.recycling == nil {
             surplus -= 1
             if worker.surplusSaid { continue }
             worker.surplusSaid = true
@@ -199,15 +199,19 @@ extension Supervisor {
                 return giveUp(target, of: pool, reason: "its workers do not start: \(worker.deathText)", nowMillis: nowMillis)
             }
         }
-        count(death, target, of: pool, hadSuccess: hadSuccess, reason: worker.deathText, nowMillis: nowMillis)
+        // Refusing to start, in words, is not crashing: what it lacks may come.
+        let isUntried = death == .atStart && !target.wasEverReady && !worker.hasRefusedToStart
+        count(
+            death, target, of: pool, isUntried: isUntried, hadSuccess: hadSuccess, reason: worker.deathText, nowMillis: nowMillis)
     }
 
     /// Tells a target's policy of a death, and the engine if that opens the breaker.
     private func count(
-        _ death: RestartPolicy.Death, _ target: PoolTarget, of pool: Pool, hadSuccess: Bool, reason: String, nowMillis: Int64
+        _ death: RestartPolicy.Death, _ target: PoolTarget, of pool: Pool, isUntried: Bool = false, hadSuccess: Bool, reason: String,
+        nowMillis: Int64
     ) {
         let jitter = Double.random(in: 0..<1, using: &random)
-        guard target.policy.died(death, hadSuccess: hadSuccess, nowMillis: nowMillis, jitter: jitter),
+        guard target.policy.died(death, isUntried: isUntried, hadSuccess: hadSuccess, nowMillis: nowMillis, jitter: jitter),
             case .open(let until) = target.policy.breaker
         else { return }
         target.isBroken = true

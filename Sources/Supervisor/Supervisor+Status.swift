@@ -18,7 +18,9 @@ extension Supervisor {
                 ready: target.workers.count { $0.state == .ready },
                 mode: self.keepers.values.first { $0.key == key && $0.threads > 0 }?.mode ?? "", breaker: breaker.0,
                 probeInMillis: breaker.1,
-                restarts: pool.restarts, fault: target.failure ?? pool.fault, lastDeath: deaths.last(lambda: pool.lambda))
+                restarts: pool.restarts,
+                recycled: Dictionary(uniqueKeysWithValues: pool.recycled.map { ($0.key.rawValue, $0.value) }),
+                fault: target.failure ?? pool.fault, lastDeath: deaths.last(lambda: pool.lambda))
         }
         let workers = handles.values.sorted { $0.id < $1.id }.map { worker in
             let cpu = worker.cpuNanos()

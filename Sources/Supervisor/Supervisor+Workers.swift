@@ -80,10 +80,16 @@ extension Supervisor {
         }
     }
 
-    /// Reads frames until the worker is ready; what follows is the engine's.
+    /// Reads frames until the worker is ready; what follows is the engine's. A bounded number of them: a plugin can log without end while it starts.
     private func readStart(of worker: WorkerHandle, nowMillis: Int64) throws(ChannelViolation) {
         let channel = worker.channel
+        var turns = 0
         repeat {
+            guard turns < 4 else {
+                worker.startIsUnread = true
+                return wake(at: nowMillis + 1)
+            }
+            turns += 1
             try channel.beginTurn(maximumFrames: 64)
             while let frame = try channel.nextFrame() {
                 switch frame.kind {
@@ -92,6 +98,7 @@ extension Supervisor {
                     return becameReady(worker, nowMillis: nowMillis)
                 case .startFailed:
                     worker.intentDetail = "it could not start (\(frame.code)): \(LogLines.printable(Array(frame.body)))"
+                    worker.hasRefusedToStart = true
                     // It exits by itself; if it does not, it is killed.
                     worker.deadlineMillis = min(worker.deadlineMillis, nowMillis + 2000)
                     isDirty = true
@@ -132,6 +139,7 @@ extension Supervisor {
             tell(.poolPromoted(lambda: pool.lambda, revision: target.spec.revision))
         }
         tell(.workerReady(worker))
+        letGo(in: target)
     }
 
     // MARK: what it writes
@@ -139,10 +147,12 @@ extension Supervisor {
     func readOutput(of worker: WorkerHandle, isError: Bool, nowMillis: Int64) {
         let pipe = isError ? worker.errorPipe : worker.outputPipe
         guard pipe >= 0 else { return }
-        // One buffer per turn: a flood costs its own worker time, not the others'.
-        let count = read(pipe, scratch.baseAddress!, scratch.count)
+        // One buffer per turn: a flood costs its own worker time, not the others'. A small one where each line is looked at: there could be one a byte.
+        let isShut = worker.logGate.isShut(nowMillis: nowMillis)
+        let count = read(pipe, scratch.baseAddress!, isShut ? scratch.count : Self.outputBytesPerTurn)
         if count > 0 {
             take(UnsafeRawBufferPointer(rebasing: scratch[..<count]), of: worker, isError: isError, nowMillis: nowMillis)
+            if isShut { pauseOutput(of: worker, isError: isError, nowMillis: nowMillis) }
         } else if count == 0 || (errno != EAGAIN && errno != EINTR) {
             closeOutput(of: worker, isError: isError, nowMillis: nowMillis)
         }
@@ -190,7 +200,13 @@ extension Supervisor {
         for worker in handles.values {
             switch worker.state {
             case .starting:
-                if nowMillis >= worker.deadlineMillis {
+                if worker.startIsUnread {
+                    worker.startIsUnread = false
+                    do throws(ChannelViolation) { try readStart(of: worker, nowMillis: nowMillis) } catch {
+                        terminate(worker, .protocolViolation, detail: error.description, nowMillis: nowMillis)
+                    }
+                }
+                if worker.state == .starting, nowMillis >= worker.deadlineMillis {
                     let said = worker.intentDetail
                     let boot = worker.spec.route.limits.boot
                     terminate(worker, .boot, detail: said.isEmpty ? "nothing within \(boot)" : said, nowMillis: nowMillis)
@@ -215,6 +231,7 @@ extension Supervisor {
                 }
             case .ready, .dead: break
             }
+            if worker.outputResumeMillis < .max { resumeOutput(of: worker, nowMillis: nowMillis) }
             if let closed = worker.socketClosedMillis, worker.state != .dying, worker.state != .dead {
                 if nowMillis - closed < Self.closedSocketMillis {
                     wake(at: closed + Self.closedSocketMillis)
@@ -285,10 +302,12 @@ extension Supervisor {
 
     /// A worker that could not start says why just before it exits.
     private func readLastWords(of worker: WorkerHandle) {
-        guard (try? worker.channel.beginTurn(maximumFrames: 64)) == true else { return }
+        // All that the ring holds: nobody writes to it any more.
+        guard (try? worker.channel.beginTurn(maximumFrames: .max)) == true else { return }
         while let frame = try? worker.channel.nextFrame() {
             if frame.kind == .startFailed {
                 worker.intentDetail = "it could not start (\(frame.code)): \(LogLines.printable(Array(frame.body)))"
+                worker.hasRefusedToStart = true
             }
         }
         worker.channel.endTurn()
@@ -310,12 +329,15 @@ extension Verdict {
         self.kind = kind
         lambda = worker.lambda
         generation = worker.spec.generation.label
+        plugin = worker.spec.generation.plugin
+        generationNumber = worker.spec.generation.number
         workerID = worker.id
         pid = worker.pid
         exitCode = facts.waitStatus.flatMap { capelet_linux_status_exited($0) ? capelet_linux_status_exit_code($0) : nil }
         signal = facts.waitStatus.flatMap { capelet_linux_status_signalled($0) ? capelet_linux_status_signal($0) : nil }
         cpuMicros = facts.userMicros + facts.systemMicros
-        peakKiB = facts.peakKiB
+        peakKiB = max(facts.peakKiB, facts.groupPeakBytes >> 10)
+        memoryLimitBytes = facts.memoryLimitBytes
         ranMillis = nowMillis - worker.startedMillis
         var clock = timespec()
         clock_gettime(CLOCK_REALTIME, &clock)

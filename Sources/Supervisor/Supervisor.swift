@@ -53,6 +53,9 @@ public final class Supervisor {
     var isShuttingDown = false
     var startsNothing = false
     var shutdownMillis: Int64 = .max
+    /// Which workers were looked at last, and when the next are.
+    var recyclingCursor: UInt64 = 0
+    var recyclingNextMillis: Int64 = .min
     let scratch: UnsafeMutableRawBufferPointer
 
     /// How long a keeper may take to report a death after a kill, and to end after being told to.
@@ -146,6 +149,7 @@ public final class Supervisor {
             if nowMillis - lastKeeperDeathMillis >= RestartPolicy.healthMillis { keeperFailures = 0 }
         }
         checkWorkers(nowMillis: nowMillis)
+        checkRecycling(nowMillis: nowMillis)
         checkKeepers(nowMillis: nowMillis)
         if !isShuttingDown, !startsNothing {
             for pool in pools.values { maintain(pool, nowMillis: nowMillis) }
@@ -231,7 +235,10 @@ public final class Supervisor {
             return
         }
         worker.state = .retiring
-        if worker.intent == nil { worker.intent = .reload }
+        if worker.intent == nil {
+            worker.intent = worker.recycling == nil ? .reload : .recycle
+            worker.intentDetail = worker.recycling?.detail ?? ""
+        }
         worker.deadlineMillis = deadlineMillis
         worker.channel.requestStop()
     }

@@ -24,6 +24,8 @@ public struct SupervisorStatus: Sendable {
         public let probeInMillis: Int64
         /// Workers that were started again since the host started.
         public let restarts: UInt64
+        /// Workers that were recycled since the host started, by reason.
+        public let recycled: [String: UInt64]
         /// Why nothing serves, or why the last candidate was given up; nil: all is well.
         public let fault: String?
         /// The last death that the host did not mean.

@@ -39,6 +39,10 @@ public struct Verdict: Sendable, Equatable {
     public var lambda: String
     /// The plugin's generation: `PluginGeneration.label`.
     public var generation: String
+    /// The plugin.
+    public var plugin = ""
+    /// The number of its generation.
+    public var generationNumber = 0
     /// The supervisor's number of the worker.
     public var workerID: UInt64
     /// Its process id, 0 if it never had one.
@@ -51,6 +55,8 @@ public struct Verdict: Sendable, Equatable {
     public var cpuMicros: UInt64
     /// The most memory that it had resident, in KiB; 0 if the kernel could not be asked.
     public var peakKiB: UInt64
+    /// How much memory it was allowed, in bytes.
+    public var memoryLimitBytes: UInt64 = 0
     /// How long it lived, in milliseconds.
     public var ranMillis: Int64
     /// When it was known to be dead, milliseconds since 1970.
@@ -72,8 +78,10 @@ public enum KillIntent: Sendable, Equatable {
     case shutdown
     /// It broke the rules of the channel.
     case protocolViolation
-    /// It is due for replacement (memory watermark, CPU budget). Verdict `reload`.
+    /// It is due for replacement (`recycle:`). Verdict `reload`.
     case recycle
+    /// A run uses up more CPU time than `cpu` allows.
+    case cpuLimit
     /// It is over its memory limit.
     case memory
     /// It did not become ready in time.
@@ -94,11 +102,15 @@ extension Verdict {
         var detail = ""
         var wasReady = true
         var memoryLimitBytes: UInt64
+        /// CPU time of the whole life at which the kernel ends it.
         var cpuLimitSeconds: UInt64?
         /// How often the kernel killed something in its control group because the memory was used up.
         var memoryKills: UInt64 = 0
         /// The most memory that its control group had in use, in bytes; 0: not known.
         var groupPeakBytes: UInt64 = 0
+
+        /// Whether the most that it had resident comes near to what it may have.
+        var isAtMemoryLimit: Bool { memoryLimitBytes > 0 && peakKiB * 1024 >= memoryLimitBytes / 100 * 95 }
     }
 
     /// The reason, from the kernel's word and the host's intent, and what happened in words (ISOLATION §3).
@@ -113,10 +125,11 @@ extension Verdict {
             switch facts.intent {
             case .reload, .recycle, .shutdown:
                 if code == 0 { return (facts.intent!.kind, facts.intent!.words + detail) }
-            case .protocolViolation, .boot, .memory, .timeout:
+            case .protocolViolation, .boot, .memory, .timeout, .cpuLimit:
                 return (facts.intent!.kind, facts.intent!.words + detail)
             case nil: break
             }
+            if facts.wasReady, facts.isAtMemoryLimit { return (.memory, "exited with code \(code) at its memory limit" + detail) }
             return facts.wasReady
                 ? (.exit, "exited with code \(code)" + detail) : (.boot, "exited with code \(code) before it was ready" + detail)
         }
@@ -150,10 +163,9 @@ extension Verdict {
             default: break
             }
             if !facts.wasReady { words += " before it was ready" }
-            if facts.memoryLimitBytes > 0, facts.peakKiB * 1024 >= facts.memoryLimitBytes / 10 * 9 {
-                words += ", close to its memory limit"
-            }
-            return (facts.wasReady ? .signal : .boot, words + detail)
+            // The kernel refuses memory beyond the limit, and most code dies of that by a signal of its own.
+            if facts.isAtMemoryLimit { words += ", close to its memory limit" }
+            return (!facts.wasReady ? .boot : facts.isAtMemoryLimit ? .memory : .signal, words + detail)
         }
     }
 
@@ -169,6 +181,7 @@ extension KillIntent {
         case .shutdown: .shutdown
         case .protocolViolation: .protocolViolation
         case .memory: .memory
+        case .cpuLimit: .cpuLimit
         case .boot: .boot
         }
     }
@@ -182,6 +195,7 @@ extension KillIntent {
         case .shutdown: "was ended by the host, which ends"
         case .protocolViolation: "was killed by the host, since it broke the rules of its channel"
         case .memory: "was killed by the host, since it was over its memory limit"
+        case .cpuLimit: "was killed by the host, since an event used up its CPU time"
         case .boot: "was killed by the host, since it was not ready in time"
         }
     }

@@ -66,6 +66,16 @@ public final class WorkerHandle {
     /// When its socket was found closed.
     var socketClosedMillis: Int64?
     var surplusSaid = false
+    /// It is starting and has said more than was read.
+    var startIsUnread = false
+    /// When what it writes is read again; `.max`: it is read.
+    var outputResumeMillis: Int64 = .max
+    /// Whether it said that it could not start.
+    var hasRefusedToStart = false
+    /// Why it is to be replaced by a fresh one; nil: it is not.
+    public internal(set) var recycling: RecycleReason?
+    /// What it had of the memory that is limited.
+    var memoryLook: MemoryLook?
     /// After death: the verdict, and the kernel's word if there was one.
     var deathKind = Verdict.Kind.exit
     var deathText = ""

@@ -12,6 +12,8 @@ public final class LambdaMetrics: Sendable {
     public let skipped: Counter
     /// Deaths of workers by verdict.
     private let crashes: [String: Counter]
+    /// Workers that were well and were replaced, by reason.
+    private let recycles: [String: Counter]
     /// Events in workers.
     public let inFlight: Gauge
     /// Events in memory that wait for their turn.
@@ -36,6 +38,8 @@ public final class LambdaMetrics: Sendable {
         "exit", "signal", "timeout", "cpu-limit", "memory", "file-size", "seccomp", "protocol", "external", "reload", "shutdown", "boot",
         "other",
     ]
+    /// The reasons for which workers are recycled.
+    public static let recycleReasons = ["memory", "events", "age", "cpu"]
 
     /// The metrics of the lambda `name` in `domain`.
     public init(_ registry: MetricsRegistry, lambda name: String, domain: String) {
@@ -61,6 +65,15 @@ public final class LambdaMetrics: Sendable {
                         labels: labels + [MetricLabel("verdict", verdict)])
                 )
             })
+        recycles = Dictionary(
+            uniqueKeysWithValues: Self.recycleReasons.map { reason in
+                (
+                    reason,
+                    registry.counter(
+                        "capelet_lambda_recycled_total", help: "Workers that were well and were replaced, by reason.",
+                        labels: labels + [MetricLabel("reason", reason)])
+                )
+            })
         inFlight = gauge("in_flight", "Events in workers.")
         waiting = gauge("waiting", "Events in memory that wait for their turn.")
         deferred = gauge("deferred", "Events that wait for a retry, or behind one.")
@@ -76,6 +89,9 @@ public final class LambdaMetrics: Sendable {
     public func crashed(verdict: String) {
         (crashes[verdict] ?? crashes["other"])?.add()
     }
+
+    /// Counts a worker that is replaced although it is well.
+    public func recycled(reason: String) { recycles[reason]?.add() }
 
     /// Deaths by verdict, without those that never happened. Any thread.
     public func crashCounts() -> [String: UInt64] {

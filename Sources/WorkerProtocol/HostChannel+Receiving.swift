@@ -26,12 +26,14 @@ extension HostChannel {
         dropLargeMessage()
         while consumed != turnEnd, turnFrames > 0 {
             turnFrames -= 1
+            let followsPadding = lastIsPadding
+            lastIsPadding = false
             let available = turnEnd &- consumed
             let position = consumed % ringSize
             let straight = ringSize - position
             // A rest too small for a header can only be padding.
             guard straight >= headerSize else {
-                try skip(straight, of: available)
+                try skip(straight, of: available, again: followsPadding)
                 continue
             }
             let at = (ring + Int(position)).assumingMemoryBound(to: UInt64.self)
@@ -42,7 +44,7 @@ extension HostChannel {
             let flags = UInt8(truncatingIfNeeded: first >> 40)
             let code = UInt16(truncatingIfNeeded: first >> 48)
             if type == UInt8(CAPELET_FRAME_PAD) {
-                try skip(straight, of: available)
+                try skip(straight, of: available, again: followsPadding)
                 continue
             }
             guard size >= headerSize, size <= UInt64(CAPELET_FRAME_MAX) else { throw ChannelViolation("a frame of \(size) bytes") }
@@ -95,7 +97,10 @@ extension HostChannel {
         if capelet_load32(&outbox.pointee.space_waiting) != 0 { wakeWorker() }
     }
 
-    private func skip(_ rest: UInt64, of available: UInt64) throws(ChannelViolation) {
+    private func skip(_ rest: UInt64, of available: UInt64, again: Bool) throws(ChannelViolation) {
+        // There is something between two ends of the ring, so this would be a way to make the host read without saying anything.
+        if again { throw ChannelViolation("padding after padding") }
+        lastIsPadding = true
         guard rest <= available else { throw ChannelViolation("padding of \(rest) bytes where it wrote \(available)") }
         consumed &+= rest
     }

@@ -17,6 +17,8 @@ public final class HostChannel {
     public static let largeEventsMax = 16
     /// Bells without a frame that are forgiven in one second.
     public static let idleBellsPerSecondMax = 1000
+    /// Bells that may come late: after the host has woken by itself, or has read the frame.
+    static let lateBellsMax = 64
 
     // MARK: descriptors for the worker
 
@@ -71,7 +73,11 @@ public final class HostChannel {
     var messageSize = 0
     var messageKind: FrameKind?
     var messageToken: UInt64 = 0
+    /// Whether the last frame was padding.
+    var lastIsPadding = false
     var framesUnrung = 0
+    /// Sleeps of the host that the worker has not rung in.
+    var sleepsUnrung = 0
     var idleBells = 0
     var idleBellsSinceMillis: Int64 = 0
 
@@ -150,6 +156,7 @@ public final class HostChannel {
 
     /// Says that the host is about to sleep: from now on the worker rings the bell. Returns true if there are frames: then do not sleep.
     public func prepareToSleep() -> Bool {
+        sleepsUnrung = min(sleepsUnrung + 1, Self.lateBellsMax)
         capelet_store32(&inbox.pointee.host_waiting, 1)
         capelet_fence()
         return capelet_load64(&outbox.pointee.written) != consumed
@@ -162,12 +169,15 @@ public final class HostChannel {
     ///
     /// - Throws: when the worker rings on and on without having anything to say.
     public func answerBell(nowMillis: Int64) throws(ChannelViolation) {
-        // An honest worker rings at most once for each frame, though perhaps after the frame was read.
-        if framesUnrung > 0 {
-            framesUnrung -= 1
-            return
+        // An honest worker rings at most once for each time that the host sleeps, and for each frame, though perhaps after the frame was read.
+        if sleepsUnrung > 0 {
+            sleepsUnrung -= 1
+            if framesUnrung > 0 {
+                framesUnrung = min(framesUnrung, Self.lateBellsMax) - 1
+                return
+            }
+            if capelet_load64(&outbox.pointee.written) != consumed { return }
         }
-        if capelet_load64(&outbox.pointee.written) != consumed { return }
         if nowMillis - idleBellsSinceMillis >= 1000 {
             idleBellsSinceMillis = nowMillis
             idleBells = 0

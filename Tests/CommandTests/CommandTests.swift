@@ -211,6 +211,9 @@ import Testing
             }
             let deaths = try await server.run("deaths")
             #expect(deaths.lines[1].contains("memory"))
+            #expect(deaths.lines[1].contains("orders 17 customer-7 and 3 more"))
+            #expect(
+                deaths.lines[1].contains("250 MiB of 256 MiB") && deaths.lines[1].contains("1.5 ms") && deaths.lines[1].contains("61.0 s"))
             #expect(try await server.run("logs", "charge").text == "1970-01-01 00:00:00 charge/0 info    hello\\x07\n")
             #expect(try await server.run("logs", "charge", "--json").text.contains("\"level\":\"info\""))
         }

@@ -59,6 +59,13 @@ final class Stage {
         try settle()
     }
 
+    /// The host dies and starts again; nothing was unwritten.
+    func restart() throws {
+        scheduler = Scheduler(seed: 2, nextRowID: try journal.nextRowID())
+        (inbox, numbers, open, rowLoads) = ([:], [:], [], [])
+        try apply()
+    }
+
     @discardableResult func addWorker() -> Int32 {
         let worker = scheduler.workerReady(lambda: "x")!
         inbox[worker] = []

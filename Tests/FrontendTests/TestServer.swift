@@ -44,7 +44,9 @@ final class FakeControl: HostControl {
     func deaths(lambda: String?, limit: Int) async throws -> [WorkerDeath] {
         [
             WorkerDeath(
-                atMillis: 5, lambda: lambda ?? "any", plugin: "p", generation: 1, pid: 9, verdict: "memory", message: "limit \(limit)")
+                atMillis: 5, lambda: lambda ?? "any", plugin: "p", generation: 1, pid: 9, verdict: "memory", message: "limit \(limit)",
+                domain: "orders", offset: 17, subject: "customer-7", eventMillis: 3, openEvents: 4, memoryPeakBytes: 250 << 20,
+                memoryLimitBytes: 256 << 20, cpuMicros: 1_500, livedMillis: 61_000)
         ]
     }
 

@@ -74,6 +74,7 @@ import WorkerProtocol
         history.sinceMillis = 11
         history.lastMillis = 12
         history.error = "it's \"broken\" – naïve"
+        history.isSuspect = true
         try await fixture.journal.commit {
             $0.deferred = [
                 .remove(id: 1), .update(id: 4, done: 2, state: .deferred, dueMillis: 1234, history: history), .remove(id: 77),

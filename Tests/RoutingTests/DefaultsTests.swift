@@ -22,7 +22,7 @@ struct DefaultsTests {
         let all = [
             RoutingKeys.top, RoutingKeys.listen, RoutingKeys.tokens, RoutingKeys.limits, RoutingKeys.domain, RoutingKeys.source,
             RoutingKeys.deduplicate,
-            RoutingKeys.retention, RoutingKeys.lambda, RoutingKeys.filter, RoutingKeys.retry, RoutingKeys.sandbox,
+            RoutingKeys.retention, RoutingKeys.lambda, RoutingKeys.filter, RoutingKeys.retry, RoutingKeys.recycle, RoutingKeys.sandbox,
         ]
         for key in all.joined() {
             #expect(lines.contains { $0.hasPrefix(key + ":") }, "\(key)")

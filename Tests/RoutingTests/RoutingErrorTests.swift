@@ -98,7 +98,16 @@ struct RoutingErrorTests {
             least + "lambdas: { a: { workers: 1025, timeout: 2m, timeout-max: 1m, cpu: 10ms } }",
             ":2:26: 'workers' in lambda 'a' is 1025, but must be between 1 and 1024",
             ":2:41: 'timeout' in lambda 'a' is 2m, longer than 'timeout-max', which is 1m",
-            ":2:67: 'cpu' in lambda 'a' is 10ms, but must be between 1s and 3650d"),
+            ":2:67: 'cpu' in lambda 'a' is 10ms, but must be between 100ms and 1d"),
+        Mistake(
+            least + "lambdas: { a: { memory: 64MiB, recycle: { memory: 100%, events: 0, age: 10ms } } }",
+            ":2:51: 'memory' in 'recycle' of lambda 'a' is '100%', but must be between 1% and 99%",
+            ":2:65: 'events' in 'recycle' of lambda 'a' is 0, but must be between 1 and 1000000000",
+            ":2:73: 'age' in 'recycle' of lambda 'a' is 10ms, but must be between 1s and 3650d"),
+        Mistake(
+            least + "lambdas: { a: { memory: 64MiB, recycle: { memory: 64MiB } }, b: { timeout: none, timeout-max: 1m } }",
+            ":2:51: 'memory' in 'recycle' of lambda 'a' is 64MiB, but workers cannot have more than 'memory', which is 64MiB; choose less, or a share as in 80%",
+            ":2:82: 'timeout-max' in lambda 'b' has no meaning where 'timeout' is none; leave it out"),
         Mistake(
             "domains: { d: { lambdas: a, payload: 17MiB, retention: 11000d, deduplicate: {count: -1} } }",
             ":1:38: 'payload' in domain 'd' is 17MiB, but must be between 1 and 16MiB",

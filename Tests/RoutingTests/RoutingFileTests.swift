@@ -162,6 +162,7 @@ struct RoutingFileTests {
                 file-size: 10MB
                 stack: 1MiB
                 log-rate: 64KiB
+                recycle: { memory: 6MiB, events: 1000, age: 1h }
                 environment: { A: 1, B_2: "two words", C: true }
                 sandbox: strict
               b:
@@ -169,6 +170,7 @@ struct RoutingFileTests {
                 from: beginning
                 timeout-max: 10s
                 cpu: none
+                recycle: { memory: none, events: none }
                 sandbox: { tier: off, write: [/tmp/x] }
             """.replacingOccurrences(of: "directory: /,", with: "directory: /proc/self/fd,"))
         #expect(table.plugins == "/srv/lib/plugins")
@@ -224,6 +226,9 @@ struct RoutingFileTests {
         a.limits.fileBytes = 10_000_000
         a.limits.stackBytes = 1 << 20
         a.limits.logBytesPerSecond = 64 << 10
+        a.recycle.memory = .bytes(6 << 20)
+        a.recycle.events = 1000
+        a.recycle.age = .seconds(3600)
         a.environment = ["A": "1", "B_2": "two words", "C": "true"]
         a.sandbox.tier = .strict
         #expect(table.lambdas["a"] == a)
@@ -233,9 +238,30 @@ struct RoutingFileTests {
         b.from = .beginning
         b.limits.timeout = .seconds(10)
         b.limits.timeoutMax = .seconds(10)
+        b.recycle.memory = nil
         b.sandbox.tier = .off
         b.sandbox.write = ["/tmp/x"]
         #expect(table.lambdas["b"] == b)
+    }
+
+    @Test("A deadline can be left out, but not without a word when nothing else ends a run")
+    func withoutDeadline() throws {
+        let table = try table(
+            """
+            domains: { d: { lambdas: [a, b, c] } }
+            lambdas:
+              a: { timeout: none }
+              b: { timeout: none, cpu: 500ms }
+              c: { recycle: { memory: 75% }, memory: 100MiB }
+            """)
+        #expect(table.lambdas["a"]?.limits.timeout == nil && table.lambdas["b"]?.limits.timeout == nil)
+        #expect(table.lambdas["b"]?.limits.cpu == .milliseconds(500) && table.lambdas["b"]?.limits.cpuLifeSecondsMax == 3600)
+        #expect(table.lambdas["a"]?.limits.cpuLifeSecondsMax == nil)
+        #expect(table.warnings.count == 1 && table.warnings[0].contains("a run that never ends is ended by nobody"))
+        #expect(table.lambdas["c"]?.recycle.memoryBytes(under: 100 << 20) == 75 << 20)
+        var long = LambdaLimits()
+        long.cpu = .seconds(600)
+        #expect(long.cpuLifeSecondsMax == 12_000, "twenty runs at the limit at least")
     }
 
     @Test("Configuration keeps types, order and nesting")

@@ -85,6 +85,11 @@ import WorkerProtocol
             nowMillis: Poller.nowMillis)
         try engine.run("the breaker", seconds: 15) { !engine.broken.isEmpty }
         #expect(engine.broken[0].contains("start gives up"))
+        try engine.run("all are dead") { engine.supervisor.handles.isEmpty }
+        #expect((3...5).contains(engine.deaths.count), "three, and those that were being started")
+        let spawns = engine.supervisor.spawns
+        for _ in 0..<20 { try engine.turn() }
+        #expect(engine.supervisor.spawns == spawns)
         try Data().write(to: URL(fileURLWithPath: engine.data + "/repaired"))
         engine.supervisor.mend(lambda: "work", nowMillis: Poller.nowMillis)
         try engine.waitForReady(3)

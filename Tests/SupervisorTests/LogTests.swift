@@ -56,9 +56,10 @@ import Testing
     }
 
     @Test func theGateCutsAndSaysSoOnce() {
-        let gate = LogGate(bytesPerSecond: 100)
-        #expect(gate.admit(bytes: 60, nowMillis: 0) == .admitted)
-        #expect(gate.admit(bytes: 40, nowMillis: 10) == .admitted)
+        let gate = LogGate(bytesPerSecond: 1_000)
+        #expect(gate.admit(bytes: 600, nowMillis: 0) == .admitted)
+        #expect(gate.admit(bytes: 1, nowMillis: 5) == .admitted)
+        #expect(gate.admit(bytes: 272, nowMillis: 10) == .admitted, "a short line counts as 128")
         #expect(gate.admit(bytes: 1, nowMillis: 20) == .cut)
         #expect(gate.isShut(nowMillis: 999) && !gate.isShut(nowMillis: 1000))
         #expect(gate.admit(bytes: 1, nowMillis: 999) == .dropped)

@@ -47,6 +47,13 @@ import Testing
         #expect(policy == RestartPolicy.healthy(like: policy) && policy.allowed(of: 4) == 4)
     }
 
+    @Test func whatWasNeverReadyIsTriedThreeTimes() {
+        var policy = RestartPolicy()
+        func crash(at now: Int64) -> Bool { policy.died(.atStart, isUntried: true, hadSuccess: false, nowMillis: now, jitter: 0) }
+        #expect(!crash(at: 0) && !crash(at: 10) && crash(at: 100))
+        #expect(policy.allowed(of: 2) == 0)
+    }
+
     @Test func slowDeathsDoNotOpenIt() {
         var policy = RestartPolicy()
         for index in 0..<100 { #expect(!die(&policy, .unpinned, at: Int64(index) * 6001)) }
@@ -144,6 +151,10 @@ extension RestartPolicy {
         #expect(classify(status: 9, cpu: 5_000_000, cpuLimit: 5).kind == .cpuLimit)
         #expect(classify(status: 9, cpu: 4_900_000, cpuLimit: 5).kind == .external)
         #expect(classify(status: 6, peakKiB: 250 << 10).words.contains("close to its memory limit"))
+        #expect(classify(status: 6, peakKiB: 250 << 10).kind == .memory)
+        #expect(classify(status: 6, peakKiB: 230 << 10).kind == .signal)
+        #expect(classify(status: 2 << 8, peakKiB: 255 << 10).kind == .memory, "as Go does")
+        #expect(classify(status: 6, ready: false, peakKiB: 250 << 10).kind == .boot)
         #expect(classify(status: 35).words.contains("signal 35"))
     }
 
@@ -153,6 +164,10 @@ extension RestartPolicy {
         #expect(classify(status: 9, intent: .shutdown).kind == .shutdown)
         #expect(classify(status: 9, intent: .protocolViolation, detail: "a frame of 0 bytes").words.contains("a frame of 0 bytes"))
         #expect(classify(status: 9, intent: .memory).kind == .memory)
+        #expect(classify(status: 9, intent: .cpuLimit, detail: "500 ms").kind == .cpuLimit)
+        #expect(classify(status: 9, intent: .cpuLimit, detail: "500 ms").words.contains("500 ms"))
+        #expect(classify(status: 0, intent: .cpuLimit).kind == .cpuLimit)
+        #expect(classify(status: 0, intent: .recycle, detail: "it is old").kind == .reload)
         #expect(classify(status: 9, intent: .boot, ready: false).kind == .boot)
         #expect(classify(status: 0, intent: .reload).kind == .reload)
         #expect(classify(status: 0, intent: .timeout).kind == .timeout)

@@ -56,13 +56,10 @@ import WorkerProtocol
         let engine = try TestEngine()
         engine.pinned = true
         engine.supervisor.setPool(
-            try engine.spec("well", workers: 1) {
-                $0.limits.fileBytes = 100_000
-                $0.limits.cpu = .seconds(1)
-            }, nowMillis: Poller.nowMillis)
+            try engine.spec("well", workers: 1) { $0.limits.fileBytes = 100_000 }, nowMillis: Poller.nowMillis)
         for (payload, kind, word) in [
             ("exit 0", Verdict.Kind.exit, "exited with code 0"), ("exit 3", .exit, "exited with code 3"), ("null", .signal, "SIGSEGV"),
-            ("abort", .signal, "SIGABRT"), ("file", .fileSize, "SIGXFSZ"), ("spin", .cpuLimit, "CPU time"), ("orphan", .signal, "SIGABRT"),
+            ("abort", .signal, "SIGABRT"), ("file", .fileSize, "SIGXFSZ"), ("orphan", .signal, "SIGABRT"),
             ("close", .protocolViolation, "closed its socket"),
         ] {
             try engine.waitForReady(1)
@@ -85,6 +82,7 @@ import WorkerProtocol
         engine.supervisor.setPool(try engine.spec("well", workers: 1), nowMillis: Poller.nowMillis)
         for (payload, intent, kind) in [
             ("sleep", KillIntent.timeout, Verdict.Kind.timeout), ("stop", .timeout, .timeout), ("ok", .recycle, .reload),
+            ("spin", .cpuLimit, .cpuLimit),
         ] {
             try engine.waitForReady(1)
             let before = engine.deaths.count

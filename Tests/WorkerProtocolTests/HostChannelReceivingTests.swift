@@ -132,6 +132,7 @@ import Testing
         let peer = Peer(channel)
         peer.ready()
         for now in 0..<5000 {
+            _ = channel.prepareToSleep()
             peer.send(Int(CAPELET_FRAME_LOG))
             _ = try channel.frames()
             try channel.answerBell(nowMillis: Int64(now / 100))
@@ -139,6 +140,37 @@ import Testing
         #expect(throws: ChannelViolation.self) {
             for _ in 0..<5000 { try channel.answerBell(nowMillis: 100_000) }
         }
+    }
+
+    @Test func bellsThatNobodyAskedForAreCountedWhateverThereIsToRead() throws {
+        let channel = try HostChannel()
+        let peer = Peer(channel)
+        peer.ready()
+        _ = try channel.frames()
+        // The host does not sleep, and there is always something that it has not read yet.
+        peer.send(Int(CAPELET_FRAME_LOG))
+        #expect(throws: ChannelViolation.self) {
+            for _ in 0..<HostChannel.idleBellsPerSecondMax + 2 { try channel.answerBell(nowMillis: 1) }
+        }
+    }
+
+    @Test func framesDoNotEarnBellsWithoutEnd() throws {
+        let channel = try HostChannel()
+        let peer = Peer(channel)
+        peer.ready()
+        for _ in 0..<10_000 {
+            peer.send(Int(CAPELET_FRAME_LOG))
+            _ = try channel.frames()
+        }
+        var bells = 0
+        #expect(throws: ChannelViolation.self) {
+            while bells < 5_000 {
+                _ = channel.prepareToSleep()
+                try channel.answerBell(nowMillis: 1)
+                bells += 1
+            }
+        }
+        #expect(bells < HostChannel.idleBellsPerSecondMax + 100)
     }
 }
 

@@ -60,6 +60,16 @@ import Testing
         #expect(throws: ChannelViolation.self) { try channel.frames() }
     }
 
+    /// Ends of the ring and nothing between: work for the host without a word.
+    @Test func paddingAfterPadding() throws {
+        let (channel, peer) = try started()
+        let rest = UInt64(CAPELET_RING_SIZE) - peer.written % UInt64(CAPELET_RING_SIZE)
+        peer.sendRaw(size: 24, type: UInt8(CAPELET_FRAME_PAD), bytes: rest)
+        #expect(try channel.frames().isEmpty)
+        peer.sendRaw(size: 24, type: UInt8(CAPELET_FRAME_PAD), bytes: UInt64(CAPELET_RING_SIZE))
+        #expect(throws: ChannelViolation.self) { try channel.frames() }
+    }
+
     @Test(arguments: [UInt8(8), 17, 255]) func unknownTypes(type: UInt8) throws {
         let (channel, peer) = try started()
         peer.sendRaw(size: 24, type: type, bytes: 24)

@@ -36,6 +36,11 @@ extension Engine {
         case .workerDied(let handle, let verdict):
             died(handle, verdict, nowMillis: nowMillis)
         case .workerSurplus(let handle):
+            if let reason = handle.recycling {
+                for meter in routeMetrics.values where meter.lambda == handle.lambda {
+                    meter.metrics.recycled(reason: reason.kind.rawValue)
+                }
+            }
             retire(handle)
         case .poolPromoted(let lambda, let revision):
             for worker in workers {
@@ -93,7 +98,7 @@ extension Engine {
         // What it has begun counts as begun, also when its frames cannot be read on. When its word on that cannot be true, it may have begun
         // everything that it was given: each of those then runs alone.
         scheduler.claimed(worker: worker.number, number: (try? handle.channel.observe()) ?? handle.channel.nextNumber)
-        let open = scheduler.openRuns(of: worker.number)
+        let suspect = scheduler.likelyCause(of: worker.number)
         let cause: DeathCause
         switch verdict.kind {
         case .timeout: cause = .timeout
@@ -102,17 +107,20 @@ extension Engine {
         default: cause = .fault
         }
         var event: OpenEvent?
-        if let first = open.first {
-            event = OpenEvent(domain: first.header.pointee.domain, offset: first.header.pointee.offset, subject: first.subjectText)
+        if let suspect {
+            let header = suspect.record.header.pointee
+            event = OpenEvent(
+                domain: header.domain, offset: header.offset, subject: suspect.record.subjectText,
+                ranMillis: Int64(scheduler.now &- min(suspect.startedMicros, scheduler.now)) / 1000, openCount: suspect.open)
         }
-        scheduler.workerDied(worker: worker.number, cause: cause, message: verdict.text)
+        let isPinned = scheduler.workerDied(worker: worker.number, cause: cause, message: verdict.text)
         workers[handle.slot] = nil
         handle.slot = -1
         busy.removeAll { $0 === worker }
         touched.removeAll { $0 === worker }
-        supervisor.bury(handle, pinnedOnEvent: !open.isEmpty, nowMillis: nowMillis)
+        supervisor.bury(handle, pinnedOnEvent: isPinned, nowMillis: nowMillis)
         // An end that the host meant is no news, unless it cut an event off: it did not drain in time.
-        if !verdict.isIntended || (verdict.kind == .reload && event != nil) {
+        if !verdict.isIntended || (verdict.kind == .reload && event?.openCount ?? 0 > 0) {
             countDeath(of: handle, verdict)
             onNotice(.died(verdict, event: event))
         }
@@ -127,6 +135,11 @@ extension Engine {
         var index = 0
         while index < busy.count {
             let worker = busy[index]
+            if worker.pace.pausedUntilMicros > scheduler.now {
+                // It rings in vain meanwhile: `host_waiting` stays 0, and bells that nobody asked for are counted.
+                index += 1
+                continue
+            }
             _ = read(worker, isDead: false)
             if workers[Int(worker.number)] === worker, scheduler.isIdle(worker: worker.number), worker.backlog.isEmpty,
                 !worker.handle.channel.prepareToSleep()
@@ -147,14 +160,24 @@ extension Engine {
         do throws(ChannelViolation) {
             let hasFrames = try channel.beginTurn(maximumFrames: Self.framesPerTurn)
             // After the frames' end was looked at: whatever is answered up to there has been claimed by now.
-            scheduler.claimed(worker: worker.number, number: try channel.observe())
+            if isDead {
+                // What it said before it died stands, also when its last claim makes no sense.
+                if let claimed = try? channel.observe() { scheduler.claimed(worker: worker.number, number: claimed) }
+            } else {
+                scheduler.claimed(worker: worker.number, number: try channel.observe())
+            }
             guard hasFrames else {
                 if !worker.backlog.isEmpty && !isDead { stageBacklog(worker) }
                 return false
             }
-            while let frame = try channel.nextFrame() { try take(frame, from: worker) }
+            worker.turn = ReadingPace.Turn()
+            while isDead || !worker.turn.isFull, let frame = try channel.nextFrame() {
+                worker.turn.frames += 1
+                try take(frame, from: worker)
+            }
             _ = channel.endTurn()
             if isDead { return true }
+            worker.pace.ended(worker.turn, nowMicros: scheduler.now)
             scheduler.answered(worker: worker.number)
             if !worker.backlog.isEmpty { stageBacklog(worker) }
             return true
@@ -176,8 +199,11 @@ extension Engine {
             guard frame.code <= 4, let status = RunStatus(rawValue: UInt8(frame.code)) else {
                 throw ChannelViolation("a result with status \(frame.code)")
             }
-            if status != .skipped && status != .pending, let run = scheduler.started(token: frame.token, worker: worker.number) {
-                measure(run, success: status == .success)
+            if let run = scheduler.started(token: frame.token, worker: worker.number) {
+                worker.turn.progress += 1
+                if status != .skipped && status != .pending { measure(run, success: status == .success) }
+            } else {
+                try noise(from: worker)
             }
             if status == .success {
                 worker.handle.hasSucceeded = true
@@ -189,14 +215,15 @@ extension Engine {
                     worker: worker.number, token: frame.token, status: status, delayMillis: frame.value,
                     message: frame.body.isEmpty ? "" : frame.text)
             }
-            if !worker.emitBytes.isEmpty && status != .pending { worker.emitBytes[frame.token] = nil }
+            if !worker.emitted.isEmpty && status != .pending { worker.emitted[frame.token] = nil }
         case .output:
-            guard scheduler.isOpen(token: frame.token, worker: worker.number) else { return }
+            guard scheduler.isOpen(token: frame.token, worker: worker.number) else { return try noise(from: worker) }
             worker.effects[frame.token, default: RunEffects()].output = Array(frame.body)
             try count(frame.body.count, of: worker)
         case .emit:
             try emit(frame, from: worker)
         case .extend:
+            guard scheduler.isOpen(token: frame.token, worker: worker.number) else { return try noise(from: worker) }
             scheduler.extended(worker: worker.number, token: frame.token, millis: frame.value)
         case .log:
             log(frame, from: worker)
@@ -216,9 +243,15 @@ extension Engine {
             "its open runs have put out \(worker.effectBytes) bytes; \(Self.effectBytesMax) are allowed: lower `concurrency:`")
     }
 
+    /// A frame about no open run. One may be late; many are an attempt to keep the host busy.
+    private func noise(from worker: EngineWorker) throws(ChannelViolation) {
+        guard worker.pace.noise(nowMicros: scheduler.now) else { return }
+        throw ChannelViolation("more than \(ReadingPace.noiseMax) messages in a second about runs that it does not have")
+    }
+
     private func log(_ frame: WorkerFrame, from worker: EngineWorker) {
         switch worker.handle.logGate.admit(bytes: frame.body.count, nowMillis: Poller.nowMillis) {
-        case .admitted: break
+        case .admitted: worker.turn.lines += 1
         case .dropped: return
         case .cut:
             onLog(entry(worker, level: "warning", text: "more than `log-rate` allows; the rest of this second is cut"))
@@ -236,7 +269,15 @@ extension Engine {
     private func emit(_ frame: WorkerFrame, from worker: EngineWorker) throws(ChannelViolation) {
         let emit = try WorkerEmit(checking: frame.body)
         try count(frame.body.count, of: worker)
-        guard let source = scheduler.runRecord(token: frame.token, worker: worker.number) else { return }
+        guard let source = scheduler.runRecord(token: frame.token, worker: worker.number) else { return try noise(from: worker) }
+        var emitted = worker.emitted[frame.token] ?? (0, 0)
+        emitted.count += 1
+        emitted.bytes += frame.body.count
+        worker.emitted[frame.token] = emitted
+        // `capelet-worker` refuses beyond its limits and ends the run as fatal: only a plugin that writes to the ring by itself comes here.
+        guard emitted.count <= Self.emitsMax else { throw ChannelViolation("a run that emitted more than \(Self.emitsMax) events") }
+        guard emitted.bytes <= Self.emitBytesMax else { throw ChannelViolation("a run that emitted more than \(Self.emitBytesMax) bytes") }
+        worker.turn.progress += 1
         var effects = worker.effects[frame.token] ?? RunEffects()
         defer { worker.effects[frame.token] = effects }
         let name = String(decoding: emit.domain, as: UTF8.self)
@@ -245,16 +286,6 @@ extension Engine {
             return
         }
         let count = effects.emits.reduce(0) { $0 + $1.records.count }
-        let bytes = worker.emitBytes[frame.token, default: 0] + frame.body.count
-        worker.emitBytes[frame.token] = bytes
-        if count >= Self.emitsMax {
-            effects.violation = "emitted more than \(Self.emitsMax) events"
-            return
-        }
-        if bytes > Self.emitBytesMax {
-            effects.violation = "emitted more than \(Self.emitBytesMax) bytes"
-            return
-        }
         if emit.payload.count > target.payloadBytesMax {
             effects.violation =
                 "emitted a payload of \(emit.payload.count) bytes to domain '\(name)', where `payload:` is \(target.payloadBytesMax)"

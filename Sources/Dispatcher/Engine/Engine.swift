@@ -66,6 +66,10 @@ public final class Engine: @unchecked Sendable {
         public var offset: UInt64
         /// Its subject.
         public var subject: String
+        /// How long it ran.
+        public var ranMillis: Int64
+        /// Events that the worker had begun and not ended, this one included.
+        public var openCount: Int
     }
 
     let settings: Settings
@@ -185,6 +189,7 @@ public final class Engine: @unchecked Sendable {
             readWorkers()
             if now >= nextTickMicros {
                 scheduler.tick()
+                checkCPU()
                 nextTickMicros = scheduler.nextWakeMicros
             }
             carryOut()
@@ -208,9 +213,15 @@ public final class Engine: @unchecked Sendable {
     /// Waits until there is something to do.
     private func sleep() {
         var mustNotWait = mailbox.isFull
-        for worker in busy where worker.handle.channel.prepareToSleep() { mustNotWait = true }
         let now = UInt64(Poller.nowNanos) / 1000
         var wake = min(nextTickMicros, now + 200_000)
+        for worker in busy {
+            if worker.pace.pausedUntilMicros > now {
+                wake = min(wake, worker.pace.pausedUntilMicros)
+            } else if worker.handle.channel.prepareToSleep() {
+                mustNotWait = true
+            }
+        }
         if supervisorWakeMillis < .max / 2000 { wake = min(wake, UInt64(max(supervisorWakeMillis, 0)) * 1000) }
         if commitInFlight == nil, scheduler.hasCommit { wake = min(wake, lastCommitMicros + settings.commitMicros) }
         let nanos = mustNotWait || wake <= now ? 0 : Int64(wake - now) * 1000

@@ -1,3 +1,4 @@
+import Routing
 import Supervisor
 import WorkerProtocol
 
@@ -15,12 +16,20 @@ final class EngineWorker {
     var reading: Set<UInt64> = []
     /// What runs have put out so far, by token.
     var effects: [UInt64: RunEffects] = [:]
-    /// Bytes that a run has emitted, by token.
-    var emitBytes: [UInt64: Int] = [:]
+    /// What runs have emitted so far, by token.
+    var emitted: [UInt64: (count: Int, bytes: Int)] = [:]
+    /// What it has said in the present turn.
+    var turn = ReadingPace.Turn()
     /// Whether it is in the engine's list of busy workers.
     var isBusy = false
     /// Whether something was staged since the last publish.
     var isTouched = false
+    /// CPU time that one run may use, in nanoseconds; 0: no limit.
+    let cpuNanosMax: Int64
+    /// When the runs that are open now were first looked at: CPU time then, `leaves` of the scheduler, and the most runs that were open since.
+    var cpuLook: (nanos: Int64, leaves: UInt64, open: Int)?
+    /// How often it is read.
+    var pace = ReadingPace()
     /// Bytes of `effects`, or more.
     var effectBytes = 0
     /// Whether the supervisor was told to retire it.
@@ -31,5 +40,6 @@ final class EngineWorker {
     init(handle: WorkerHandle, number: Int32) {
         self.handle = handle
         self.number = number
+        cpuNanosMax = Int64(clamping: (handle.spec.route.limits.cpu?.micros ?? 0) * 1000)
     }
 }

@@ -44,8 +44,12 @@ struct Item {
     var deadlineMicros: UInt64 = 0
     /// Where it is.
     var state: ItemState = .waiting
-    /// One of several that were open when their worker died: runs alone next time.
+    /// It was at a worker that died, perhaps by its doing: runs alone next time.
     var isSuspect = false
+    /// A worker died that had it and said that it had begun nothing.
+    var hasHidden = false
+    /// The host found that its present run uses up more CPU time than it may.
+    var isOverCPU = false
     /// Its deadline has passed and it was cancelled.
     var isTimedOut = false
     /// Its present run, or the one that has just ended, is the probe of a lambda that holds.

@@ -49,6 +49,8 @@ struct PoolSlot {
 
     /// Its deadline, microseconds.
     var timeoutMicros: UInt64 = 0
+    /// Longer than any host runs, and far from an overflow when times are added.
+    private static let noTimeoutMicros: UInt64 = 1 << 62
 
     /// Events of one subject go one after the other, each only when the one before it has ended.
     var isOrdered = true
@@ -65,7 +67,7 @@ struct PoolSlot {
         self.lambda = lambda
         filter = lambda.filter.isEmpty ? nil : CompiledFilter(lambda.filter)
         isOrdered = lambda.order != .none
-        timeoutMicros = lambda.limits.timeout.micros
+        timeoutMicros = lambda.limits.timeout?.micros ?? Self.noTimeoutMicros
         isPaused = isPausedByOperator || !lambda.enabled
     }
 }

@@ -30,13 +30,19 @@ extension Scheduler {
         let pool = Int(routes[route].pool)
         let retry = pools[pool].lambda.retry
         items[place].state = .failed
-        items[place].isSuspect = false
 
         var history = FailureHistory()
         if items[place].row >= 0, let row = rows[Int(items[place].row)] { history = row.history }
         if history.sinceMillis == 0 { history.sinceMillis = wallMillis }
         history.lastMillis = wallMillis
         history.error = String(message.prefix(2048))
+        // After a crash it runs alone: the next one is then certainly its own, whatever its worker said of this one. It is no longer suspect when it
+        // came to an end of its own.
+        switch cause {
+        case .crash: history.isSuspect = !faults.contains(.retryInCompany)
+        case .external: history.isSuspect = items[place].isSuspect
+        case .failure, .fatal, .timeout: history.isSuspect = false
+        }
 
         // A probe of a lambda that holds uses up no attempts; a crash is the event's own all the same.
         let isProbe = items[place].isProbe && pools[pool].isHolding
@@ -69,7 +75,7 @@ extension Scheduler {
             return
         }
         if cause == .external {
-            // Nobody's fault and nothing to wait for: it runs again at once. The row makes the count durable.
+            // Nobody's fault and nothing to wait for: it runs again at once. The row makes the count durable. If it is suspect it stays so.
             keepHead(Int32(place), history: history)
             putBack(place)
             settle(laneIndex)
@@ -192,6 +198,8 @@ extension Scheduler {
         let view = record(items[place])
         let copy = RecordBuffer(capacity: Int(items[place].bytes), count: 1)
         copy.append(copying: view.header)
+        var history = history
+        history.isSuspect = false
         routes[Int(route)].counts.dead += 1
         commitBytes += copy.size
         if !faults.contains(.forgetDeadLetter) {

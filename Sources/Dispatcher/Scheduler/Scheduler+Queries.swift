@@ -34,9 +34,4 @@ extension Scheduler {
         else { return nil }
         return record(items[place])
     }
-
-    /// The events of the runs that a worker has begun and not ended.
-    func openRuns(of worker: Int32) -> [RecordView] {
-        workers[Int(worker)].isLive ? workers[Int(worker)].open.map { record(items[Int($0)]) } : []
-    }
 }

@@ -148,6 +148,7 @@ extension Scheduler {
             items[place].state == .started || items[place].state == .pending
         else { return }
         let limits = pools[Int(workers[Int(worker)].pool)].lambda.limits
+        guard limits.timeout != nil else { return }
         let wanted = now &+ min(millis, 86_400_000) * 1000
         items[place].deadlineMicros = min(max(items[place].deadlineMicros, wanted), items[place].startedMicros &+ limits.timeoutMax.micros)
     }
@@ -162,7 +163,7 @@ extension Scheduler {
     }
 
     func timeoutMessage(route: Int32) -> String {
-        let limit = pools[Int(routes[Int(route)].pool)].lambda.limits.timeout
+        let limit = pools[Int(routes[Int(route)].pool)].lambda.limits.timeout ?? .zero
         return "timed out after \(limit); see `timeout:` of lambda '\(routes[Int(route)].lambda)'"
     }
 
@@ -179,6 +180,7 @@ extension Scheduler {
         }
         let lane = Int(items[place].lane)
         workers[slot].inFlight -= 1
+        workers[slot].leaves &+= 1
         workers[slot].bytesInFlight -= Int(items[place].bytes)
         routes[Int(lanes[lane].route)].inFlight -= 1
         items[place].worker = -1

@@ -67,6 +67,11 @@ extension Scheduler {
                     Item(
                         batch: batch, index: Int32(index), position: .max, row: place, lane: laneIndex,
                         bytes: row.records.record(index).pointee.size))
+                if index == Int(row.done), row.history.isSuspect {
+                    items[Int(item)].isSuspect = true
+                    // It has been found guilty before: no second benefit of the doubt.
+                    items[Int(item)].hasHidden = row.history.crashes > 0 || row.history.externalKills > 0
+                }
                 append(item, to: laneIndex)
             }
         }

@@ -171,6 +171,7 @@ extension Scheduler {
         items[index].state = .sent
         items[index].sentMicros = now
         items[index].isTimedOut = false
+        items[index].isOverCPU = false
         items[index].isProbe = pools[pool].isHolding
         if pools[pool].isHolding { pools[pool].isProbing = true }
         lanes[Int(lane)].firstWaiting = items[index].next

@@ -86,9 +86,12 @@ extension Scheduler {
     /// A worker and all its descendants are dead. Its answers have been fed in, and the last `claimed` number.
     ///
     /// What it had begun is suspect; what it had not goes back. `message` says how it died.
-    public mutating func workerDied(worker: Int32, cause: DeathCause, message: String) {
+    ///
+    /// - Returns: whether the death is put down to events: then it says nothing about the lambda as such.
+    @discardableResult
+    public mutating func workerDied(worker: Int32, cause: DeathCause, message: String) -> Bool {
         let slot = Int(worker)
-        guard workers[slot].isLive else { return }
+        guard workers[slot].isLive else { return false }
         let pool = workers[slot].pool
         pools[Int(pool)].workers.removeAll { $0 == worker }
         abandonQuarantine(worker)
@@ -103,17 +106,7 @@ extension Scheduler {
         }
         workers[slot].isLive = false
 
-        // A run that was known to take too long explains a timeout; otherwise each that had begun may be to blame.
-        var failed: [Int32] = []
-        for place in begun {
-            switch cause {
-            case .host: break
-            case .timeout: if items[Int(place)].isTimedOut { failed.append(place) }
-            case .external: failed.append(place)
-            case .fault:
-                if begun.count == 1 || faults.contains(.blameInnocents) { failed.append(place) } else { items[Int(place)].isSuspect = true }
-            }
-        }
+        let failed = blame(cause, begun: begun, held: held, isOverCPU: workers[slot].isOverCPU)
         var touched: [Int32] = []
         for (index, place) in held.enumerated() {
             let hasBegun = index < begun.count
@@ -132,6 +125,7 @@ extension Scheduler {
         }
         // Lane numbers at a dead worker are not given back.
         for lane in touched where lanes[Int(lane)].sent == 0 && lanes[Int(lane)].worker == worker { lanes[Int(lane)].worker = -1 }
+        for place in held where items[Int(place)].state == .waiting && items[Int(place)].isSuspect { keepSuspicion(place) }
         for place in failed {
             let lane = Int(items[Int(place)].lane)
             // Only the first of a lane can have failed: what came behind it in a batch was interrupted.
@@ -149,6 +143,7 @@ extension Scheduler {
         // A lane may have come to its end and its place been taken again: then settling it once more does nothing.
         for lane in touched { settle(lane) }
         pump(pool: pool)
+        return !failed.isEmpty || (!begun.isEmpty && cause != .host)
     }
 
     private mutating func abandonQuarantine(_ worker: Int32) {

@@ -38,6 +38,10 @@ enum SchedulerFault: UInt8, CaseIterable, Sendable {
     case spillPastMemory
     /// Counts the death of a worker against every event that was open in it.
     case blameInnocents
+    /// Believes a dead worker that says it had begun nothing.
+    case trustClaims
+    /// Lets an event that has cost a worker its life run beside others again.
+    case retryInCompany
     /// Believes a worker that answers what it has not taken.
     case trustLiars
     /// Loses what waits for a lambda when it is taken out of the routing file.

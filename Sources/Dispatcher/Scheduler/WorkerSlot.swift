@@ -40,6 +40,10 @@ struct WorkerSlot {
     var isDoomed = false
     /// It said what cannot be true: nothing that it says counts any more.
     var isLiar = false
+    /// It is killed because of a run that uses up too much CPU time: those that do are marked.
+    var isOverCPU = false
+    /// How often an event has left it: ended, or was taken back.
+    var leaves: UInt64 = 0
     /// It was asked to give back what it has not begun and has not answered yet: nothing new until then.
     var isWithdrawing = false
     /// Its present event takes long; others get what comes next.

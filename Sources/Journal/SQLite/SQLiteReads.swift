@@ -138,7 +138,7 @@ struct SQLiteReads {
         var rows: [DeferredRow] = []
         var bytes = 0
         let sql = """
-            SELECT id, done, state, due, attempts, crashes, external_kills, since, last, error, events, bytes FROM deferred
+            SELECT id, done, state, due, attempts, crashes, external_kills, since, last, error, events, bytes, suspect FROM deferred
             WHERE route = ? AND subject_hash = ? AND id > ? ORDER BY id
             """
         try statements(sql).bind(1, Int64(route.rawValue)).bind(2, subjectHash).bind(3, after).forEach { row throws(JournalError) in
@@ -148,10 +148,12 @@ struct SQLiteReads {
             guard let records = RecordBuffer(checking: blob, count: Int(row.int(10))) else {
                 throw JournalError(.damaged, "deferred row \(row.int(0)) is damaged; restore a backup, or delete it with the sqlite3 shell")
             }
+            var history = Self.history(row, from: 4)
+            history.isSuspect = row.int(12) != 0
             rows.append(
                 DeferredRow(
                     id: row.int(0), route: route, subjectHash: subjectHash, records: records, done: UInt32(truncatingIfNeeded: row.int(1)),
-                    state: DeferredState(name: row.text(2)), dueMillis: row.int(3), history: Self.history(row, from: 4)))
+                    state: DeferredState(name: row.text(2)), dueMillis: row.int(3), history: history))
             return true
         }
         return rows
@@ -164,15 +166,16 @@ struct SQLiteReads {
     func blocked(_ query: RowQuery) throws(JournalError) -> [BlockedEvent] {
         var found: [BlockedEvent] = []
         let sql = """
-            SELECT id, state, due, attempts, crashes, external_kills, since, last, error, lambda, domain, subject, first_offset, events - done
+            SELECT id, state, due, attempts, crashes, external_kills, since, last, error, lambda, domain, subject, first_offset, events - done, suspect
             FROM deferred JOIN routes USING (route) WHERE events > done AND \(Self.condition) ORDER BY id LIMIT ?6
             """
         try bind(query, to: statements(sql)).forEach { row in
+            var history = Self.history(row, from: 3)
+            history.isSuspect = row.int(14) != 0
             found.append(
                 BlockedEvent(
                     id: row.int(0), lambda: row.text(9), domain: row.text(10), subject: row.text(11), offset: row.bits(12),
-                    events: Int(row.int(13)), state: DeferredState(name: row.text(1)), dueMillis: row.int(2),
-                    history: Self.history(row, from: 3)))
+                    events: Int(row.int(13)), state: DeferredState(name: row.text(1)), dueMillis: row.int(2), history: history))
             return true
         }
         return found

@@ -56,14 +56,15 @@ extension SQLiteStorage {
         let statement = try statements(
             """
             INSERT INTO deferred (id, route, subject_hash, subject, first_offset, events, done, bytes_left, state, due, attempts, crashes,
-                external_kills, since, last, error, payloads, places, bytes)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                external_kills, since, last, error, payloads, places, bytes, suspect)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             """)
         let subject = records.count > 0 ? records.view(0).subject : UnsafeRawBufferPointer(start: records.base, count: 0)
         statement.bind(1, row.id).bind(2, Int64(row.route.rawValue)).bind(3, row.subjectHash).bind(4, textInPlace: subject)
         statement.bind(5, done < records.count ? records.record(done).pointee.offset : 0).bind(6, Int64(records.count)).bind(7, Int64(done))
         statement.bind(8, Int64(row.bytesLeft)).bind(9, row.state.name).bind(10, row.dueMillis)
         bind(row.history, to: statement, from: 11)
+        statement.bind(20, row.history.isSuspect ? 1 : 0 as Int64)
         var failure: JournalError?
         external.withUnsafeBytes { external in
             places.withUnsafeBytes { places in
@@ -82,11 +83,12 @@ extension SQLiteStorage {
     ) throws(JournalError) {
         let statement = try statements(
             """
-            UPDATE deferred SET state = ?, due = ?, attempts = ?, crashes = ?, external_kills = ?, since = ?, last = ?, error = ? WHERE id = ?
+            UPDATE deferred SET state = ?, due = ?, attempts = ?, crashes = ?, external_kills = ?, since = ?, last = ?, error = ?, suspect = ?
+            WHERE id = ?
             """)
         statement.bind(1, state.name).bind(2, dueMillis)
         bind(history, to: statement, from: 3)
-        try statement.bind(9, id).run()
+        try statement.bind(9, history.isSuspect ? 1 : 0 as Int64).bind(10, id).run()
         // Where the first event left lies, without reading the events.
         let place = try statements(
             "SELECT substr(places, ?1 * 16 + 1, 16), length(bytes), events FROM deferred WHERE id = ?2 AND done <> ?1"

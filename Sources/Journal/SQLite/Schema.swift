@@ -139,7 +139,11 @@ enum Schema {
         -- Highest id of a deferred row or dead letter.
         INSERT INTO meta VALUES ('last_row_id', 0);
         INSERT INTO meta VALUES ('flushes', 0);
+        """,
         """
+        -- Whether the first event left runs alone in its worker, because one died that had it.
+        ALTER TABLE deferred ADD COLUMN suspect INTEGER NOT NULL DEFAULT 0;
+        """,
     ]
 
     /// Brings a file up to date.

@@ -44,11 +44,12 @@ enum StatusText {
             .text("lambda"), .text("domain"), .text("state"), .text("workers"), .number("lag"), .number("running", canGo: true),
             .number("waiting", canGo: true), .number("deferred", canGo: true), .number("parked", canGo: true), .number("dead", canGo: true),
             .number("succeeded"), .number("start p50", canGo: true), .number("start p99", canGo: true),
-            .text("crashes", canShrink: true, canGo: true),
+            .text("crashes", canShrink: true, canGo: true), .text("recycled", canShrink: true, canGo: true),
         ])
         for lambda in lambdas {
             let ready = lambda.workers.count { $0.state == "ready" || $0.state == "busy" }
             let crashes = lambda.crashes.sorted { $0.key < $1.key }.map { "\($0.key) \(Figures.grouped($0.value))" }
+            let recycled = lambda.recycled.sorted { $0.key < $1.key }.map { "\($0.key) \(Figures.grouped($0.value))" }
             table.add([
                 .init(lambda.name, .bold), .init(lambda.domain), .init(lambda.state.rawValue, style(lambda.state)),
                 .init("\(ready)/\(lambda.workers.count)", ready < lambda.workers.count ? .yellow : nil), .number(lambda.lag),
@@ -57,6 +58,7 @@ enum StatusText {
                 .number(lambda.parked, lambda.parked > 0 ? .yellow : nil), .number(lambda.dead, lambda.dead > 0 ? .red : nil),
                 .number(lambda.succeeded), .init(latency(lambda.startMicros, \.p50)), .init(latency(lambda.startMicros, \.p99)),
                 .init(crashes.isEmpty ? "-" : crashes.joined(separator: ", ")),
+                .init(recycled.isEmpty ? "-" : recycled.joined(separator: ", ")),
             ])
         }
         var text = table.text(terminal)

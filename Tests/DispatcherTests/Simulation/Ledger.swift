@@ -38,6 +38,10 @@ struct Ledger {
     /// Events whose last run failed and that have not ended since: nothing later of their subject may begin.
     private var failing: [Key: Set<UInt64>] = [:]
     private var life = 0
+    /// Events that have ended a worker by themselves: their handler crashed or hung, or nothing else was at the worker.
+    private(set) var killers: Set<EventKey> = []
+    /// How often an event has ended a worker that hid it, since the host started or somebody gave it another chance.
+    private var hidden: [EventKey: Int] = [:]
 
     private func key(_ lambda: String, _ run: SimulatedRun) -> Key {
         Key(lambda: lambda, domain: run.domain, subject: unordered.contains(lambda) ? "\(run.offset)" : run.subject)
@@ -102,6 +106,20 @@ struct Ledger {
         events[EventKey(lambda: lambda, domain: run.domain, offset: run.offset), default: Event()].charges += 1
     }
 
+    /// A run has ended its worker.
+    mutating func killed(lambda: String, run: SimulatedRun, isHidden: Bool) throws(Violation) {
+        let event = EventKey(lambda: lambda, domain: run.domain, offset: run.offset)
+        killers.insert(event)
+        guard isHidden else { return }
+        hidden[event, default: 0] += 1
+        if hidden[event]! > 12 {
+            throw Violation(description: "\(lambda) lets offset \(run.offset) of \(run.subject) kill one worker after the other")
+        }
+    }
+
+    /// Events get more attempts than by themselves.
+    mutating func chancesGiven() { hidden = [:] }
+
     /// The event was given up on.
     mutating func ended(lambda: String, domain: UInt32, subject: String, offset: UInt64) {
         failing[Key(lambda: lambda, domain: domain, subject: subject)]?.remove(offset)
@@ -112,6 +130,7 @@ struct Ledger {
         running = [:]
         firstRuns = [:]
         failing = [:]
+        hidden = [:]
         life += 1
     }
 }

@@ -26,6 +26,14 @@ struct Script {
     let batching: UInt64
     /// In per mille of worker steps.
     let lying: UInt64
+    /// What a worker that crashes says of what it had begun.
+    enum Lie { case none, nothing, everything }
+
+    let lie: Lie
+    /// In per cent of runs that have an event before them in the inbox that will kill the worker: it dies already now.
+    let dyingEarly: UInt64
+    /// Whether plugins lie about their crashes; then there are more of them.
+    let isTreacherous: Bool
     /// In the drain phase every run succeeds.
     var isCalm = false
     /// What every lambda depends on is gone: every run fails.
@@ -41,6 +49,9 @@ struct Script {
         poisonous = random.next(upTo: 3)
         batching = random.next(upTo: 2) == 0 ? random.next(upTo: 60) : 0
         lying = random.next(upTo: 3) == 0 ? random.next(upTo: 8) : 0
+        lie = [.none, .nothing, .everything, .none][Int(random.next(upTo: 3))]
+        dyingEarly = random.next(upTo: 3) == 0 ? 40 + random.next(upTo: 60) : 0
+        isTreacherous = lie != .none || dyingEarly > 0
     }
 
     func run(lambda: String, event: UInt64, attempt: Int) -> ScriptedRun {
@@ -51,7 +62,9 @@ struct Script {
         let isPending = random.next(upTo: 99) < pending
         if isOutage { return isPending ? .pendingRetry : .retry }
         if fate < poisonous { return [.fatal, .crash, .retry][Int(event % 3)] }
-        var edge = poisonous + failing
+        var edge = poisonous + (isTreacherous ? 5 : 0)
+        if fate < edge { return .crash }
+        edge += failing
         if fate < edge { return attempt <= runs ? (isPending ? .pendingRetry : .retry) : .success }
         edge += crashing
         if fate < edge { return attempt <= 1 ? .crash : .success }

@@ -17,6 +17,8 @@ struct SimulatedRun {
 struct SimulatedWorker {
     var lambda: String
     var number: Int32
+    /// Tells it from others that have had its number.
+    var life: Int
     /// Of what it was sent, what it has not claimed.
     var inbox: [SimulatedRun] = []
     /// Claimed and not yet run; more than one with `handle_batch`.
@@ -33,6 +35,10 @@ struct SimulatedWorker {
     var answered: [UInt64] = []
     /// It has said what cannot be true.
     var hasLied = false
+    /// It has not said that it has begun what it runs.
+    var isHiding = false
+    /// What it runs, and nothing else, is why it will die.
+    var isDyingOfIt = false
 
     /// Takes events from the inbox: one, or several at once.
     mutating func claim(_ count: Int) {

@@ -77,6 +77,14 @@ extension Simulation {
         for letter in try journal.deadLetters(query) where scheduler.goneLetters.contains(letter.id) {
             throw Violation(description: "letter \(letter.id) was redriven or dropped and is still there")
         }
+        let lambdas = Dictionary(uniqueKeysWithValues: try journal.routes().map { ($0.id, $0.lambda) })
+        for letter in try journal.deadLetters(query) where letter.reason == "crashes" {
+            let header = letter.records.view(0).header.pointee
+            let key = Ledger.EventKey(lambda: lambdas[letter.route]!, domain: header.domain, offset: header.offset)
+            if !ledger.killers.contains(key) {
+                throw Violation(description: "\(key.lambda) has given up offset \(key.offset) for crashes, and it never killed a worker")
+            }
+        }
     }
 
     private func deadKeys() throws -> Set<Ledger.EventKey> {

@@ -93,16 +93,36 @@ extension Simulation {
         }
     }
 
-    func killWorker(_ number: Int32, cause: DeathCause) throws {
+    /// - Parameter accused: tokens of the runs that were found to use up too much CPU time.
+    func killWorker(_ number: Int32, cause: DeathCause, accused: Set<UInt64>? = nil) throws {
         guard let worker = workers.removeValue(forKey: number) else { return }
-        note("\(worker.lambda)\(number) dies: \(cause)")
-        scheduler.claimed(worker: number, number: worker.claimedNumber)
+        note("\(worker.lambda)\(number) dies: \(cause)\(worker.isHiding ? ", hiding why" : "")")
+        if !worker.isHiding { scheduler.claimed(worker: number, number: worker.claimedNumber) }
+        let held = worker.open + worker.inbox
+        if held.count == 1, cause == .fault {
+            try ledger.killed(lambda: worker.lambda, run: held[0], isHidden: false)
+            // Nothing else was there: it is to blame even if it had not begun.
+            if worker.open.isEmpty { ledger.charge(lambda: worker.lambda, run: held[0]) }
+        }
+        let shown = worker.isHiding ? worker.open.filter { $0.token != worker.hung?.token } : []
+        // The one that it admits is charged, once: from then on it runs alone.
+        if shown.count == 1 { ledger.charge(lambda: worker.lambda, run: shown[0]) }
+        if let accused {
+            let open = worker.open.filter { accused.contains($0.token) }
+            if open.count == 1 {
+                ledger.charge(lambda: worker.lambda, run: open[0])
+                try ledger.killed(lambda: worker.lambda, run: open[0], isHidden: false)
+            }
+        }
         for run in worker.open {
             ledger.end(lambda: worker.lambda, run: run, success: nil)
             // Which of several was to blame nobody knows; the one that crashed or hung was, and of a liar the only one.
             let isHung = worker.hung?.token == run.token
             if isHung && (cause == .fault || cause == .timeout) || cause == .timeout || worker.hasLied && worker.open.count == 1 {
                 ledger.charge(lambda: worker.lambda, run: run)
+            }
+            if isHung && worker.isDyingOfIt || cause == .timeout {
+                try ledger.killed(lambda: worker.lambda, run: run, isHidden: worker.isHiding)
             }
         }
         scheduler.workerDied(worker: number, cause: cause, message: "\(cause)")
@@ -136,8 +156,13 @@ extension Simulation {
             return
         }
         if worker.batch.isEmpty {
-            worker.claim(chance(script.batching) ? Int(random.next(upTo: 4)) + 1 : 1)
-            scheduler.claimed(worker: number, number: worker.claimedNumber)
+            if let next = worker.inbox.first, !worker.isBlocked(next), script.lie != .none, willCrash(next, worker.lambda) {
+                worker.isHiding = script.lie == .nothing
+                worker.claim(worker.isHiding ? 1 : worker.inbox.count)
+            } else {
+                worker.claim(chance(script.batching) ? Int(random.next(upTo: 4)) + 1 : 1)
+            }
+            if !worker.isHiding { scheduler.claimed(worker: number, number: worker.claimedNumber) }
         }
         guard !worker.batch.isEmpty else { return }
         let run = worker.batch.removeFirst()
@@ -152,7 +177,13 @@ extension Simulation {
         let attempts = lambdaRoute(worker.lambda).retry.attempts
         try ledger.begin(
             lambda: worker.lambda, run: run, attemptsMax: worker.lambda == "p" ? attempts + unparks["p", default: 0] : attempts)
-        let plan = script.run(lambda: worker.lambda, event: run.event, attempt: runsOf(run, worker.lambda))
+        var plan = script.run(lambda: worker.lambda, event: run.event, attempt: runsOf(run, worker.lambda))
+        worker.isDyingOfIt = plan == .crash || plan == .hang
+        if plan == .success, script.dyingEarly > 0, (worker.batch + worker.inbox).contains(where: { willCrash($0, worker.lambda) }),
+            chance(script.dyingEarly)
+        {
+            plan = .crash
+        }
         if plan != .success { worker.block(run) }
         switch plan {
         case .success, .retry, .fatal:
@@ -227,6 +258,23 @@ extension Simulation {
     private func demandDeath(_ number: Int32) throws {
         try act()
         if workers[number]?.hasLied == true { throw Violation(description: "worker \(number) lies and lives") }
+    }
+
+    /// Whether the next run of this event will crash.
+    private func willCrash(_ run: SimulatedRun, _ lambda: String) -> Bool {
+        let runs = ledger.runs(Ledger.EventKey(lambda: lambda, domain: run.domain, offset: run.offset))
+        return script.run(lambda: lambda, event: run.event, attempt: runs + 1) == .crash
+    }
+
+    /// The host finds that a worker's open runs use up too much CPU time. It may go on for a moment.
+    func accuse(_ number: Int32) throws {
+        guard let worker = workers[number], !worker.open.isEmpty else { return }
+        note("\(worker.lambda)\(number) uses up its CPU time")
+        scheduler.overCPU(worker: number)
+        let accused = Set(worker.open.map(\.token))
+        for _ in 0..<random.next(upTo: 3) where workers[number]?.life == worker.life { try stepWorker(number) }
+        guard workers[number]?.life == worker.life else { return }
+        try killWorker(number, cause: .fault, accused: accused)
     }
 
     private func runsOf(_ run: SimulatedRun, _ lambda: String) -> Int {

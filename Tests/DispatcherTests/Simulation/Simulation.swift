@@ -67,6 +67,8 @@ final class Simulation {
     var handedOn: [JoinKey: Int] = [:]
     var dropped: Set<Ledger.EventKey> = []
     var nextEvent: UInt64 = 1
+    /// Workers that were ever started.
+    var lives = 0
 
     let commitsDone = Answers()
     var commitInFlight = false
@@ -196,7 +198,8 @@ final class Simulation {
 
     func startWorker(_ lambda: String) {
         guard !removed.contains(lambda), let number = scheduler.workerReady(lambda: lambda) else { return }
-        workers[number] = SimulatedWorker(lambda: lambda, number: number)
+        lives += 1
+        workers[number] = SimulatedWorker(lambda: lambda, number: number, life: lives)
     }
 
     /// kill -9 of the host, between any two steps.
@@ -253,12 +256,14 @@ final class Simulation {
             tell()
             scheduler.tick()
             try act()
-        case 104..<190:
+        case 104..<189:
             for _ in 0..<(random.next(upTo: 8) + 1) {
                 if let number = workers.keys.sorted().randomElement(using: &random) { try stepWorker(number) }
             }
         case 190, 191:
             if chance(20), let number = workers.keys.sorted().randomElement(using: &random) { try killWorker(number, cause: .external) }
+        case 189:
+            if chance(20), let number = workers.keys.sorted().randomElement(using: &random) { try accuse(number) }
         case 192:
             if chance(12) { try crashHost() }
         case 193:
@@ -311,6 +316,7 @@ final class Simulation {
     private func operate() throws {
         var query = RowQuery()
         query.limit = 1_000
+        ledger.chancesGiven()
         switch random.next(upTo: 9) {
         case 0..<4:
             guard let letter = try journal.deadLetters(query).randomElement(using: &random) else { return }

@@ -61,6 +61,8 @@ enum LambdaPlugin: String, CaseIterable {
     case aborting
     /// Has the lambda `sup-work`, whose start goes as its configuration says.
     case startable
+    /// Tests/Fixtures/c/limit_lambdas.c.
+    case limits
     /// No shared object at all.
     case text
 
@@ -84,6 +86,7 @@ enum LambdaPlugin: String, CaseIterable {
             (.three, "host_lambdas.c", ["-DVERSION=\"three\""]), (.slow, "host_lambdas.c", ["-DVERSION=\"slow\"", "-DLOAD_MILLIS=500"]),
             (.failing, "host_lambdas.c", ["-DVERSION=\"failing\"", "-DSTART_ABORTS"]),
             (.withoutObey, "host_lambdas.c", ["-DVERSION=\"3\"", "-DWITHOUT_OBEY"]),
+            (.limits, "limit_lambdas.c", ["-I", "\(Programs.root)/Sources/CWorkerProtocol/include"]),
             (.aborting, "sup_plugin.c", ["-DSUP_LOAD=\"abort\""]), (.startable, "sup_plugin.c", []),
         ]
         for (plugin, source, flags) in builds {

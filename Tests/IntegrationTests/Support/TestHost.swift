@@ -243,6 +243,12 @@ struct LambdaView: Decodable, Sendable {
     var retried: UInt64
     var skipped: UInt64
     var crashes: [String: UInt64]
+    var recycled: [String: UInt64]
+    var startMicros: Latency
+
+    struct Latency: Decodable, Sendable {
+        var p99: UInt64
+    }
 }
 
 struct DeadList: Decodable { var dead: [DeadView] }
@@ -261,14 +267,23 @@ struct DeadView: Decodable, Sendable {
 
 struct DeathList: Decodable { var deaths: [DeathView] }
 
-struct DeathView: Decodable, Sendable {
+struct DeathView: Decodable, Sendable, Equatable {
     var atMillis: Int64
     var lambda: String
+    var plugin: String
+    var generation: Int
     var pid: pid_t
     var verdict: String
     var message: String
+    var domain: String?
     var offset: UInt64?
     var subject: String?
+    var eventMillis: Int64?
+    var openEvents: Int
+    var memoryPeakBytes: UInt64
+    var memoryLimitBytes: UInt64
+    var cpuMicros: UInt64
+    var livedMillis: Int64
     var stderrTail: String
 
     /// Tells deaths apart: pids come again, in a namespace of pids soon.
