@@ -33,7 +33,7 @@ struct ArenaSnapshot: Equatable, CustomStringConvertible {
     }
 
     /// Control groups whose path names this host, in every hierarchy.
-    private static func groups(of pid: pid_t) -> Int {
+    static func groups(of pid: pid_t) -> Int {
         var count = 0
         // The host's own place may be deep; what is below its group is counted whole.
         func look(_ folder: String, depth: Int, isOwn: Bool) {
