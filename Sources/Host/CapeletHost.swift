@@ -88,6 +88,7 @@ final class CapeletHost: HostControl, Sendable {
         book = LogBook()
         rollbackFile = RollbackFile(data: table.data)
         let (groups, report) = ControlGroups.open()
+        groups?.takeOver(record: table.data + "/groups")
         planner = SandboxPlanner(
             support: SandboxSupport(executable: worker, user: table.limits.users.lowerBound), data: table.data, users: table.limits.users,
             groups: report)

@@ -32,21 +32,25 @@ struct ArenaSnapshot: Equatable, CustomStringConvertible {
         groups = Self.groups(of: pid)
     }
 
-    /// Directories below the control groups whose path names this host's pid.
-    private static func groups(of pid: pid_t) -> Int {
-        let roots = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/memory", "/sys/fs/cgroup/cpu", "/sys/fs/cgroup/pids"]
-        var own: Set<String> = []
-        // Where the host is, its groups are: below its own place, in every hierarchy.
-        let text = FileManager.default.contents(atPath: "/proc/\(pid)/cgroup").map { String(decoding: $0, as: UTF8.self) } ?? ""
-        let places = Set(text.split(separator: "\n").compactMap { $0.split(separator: ":", maxSplits: 2).last.map(String.init) })
-        for root in roots {
-            for place in places {
-                guard let names = FileManager.default.enumerator(atPath: root + place) else { continue }
-                for case let name as String in names where name.contains("capelet") && name.contains("\(pid)") {
-                    if names.fileAttributes?[.type] as? FileAttributeType == .typeDirectory { own.insert(root + place + "/" + name) }
+    /// Control groups whose path names this host, in every hierarchy.
+    static func groups(of pid: pid_t) -> Int {
+        var count = 0
+        // The host's own place may be deep; what is below its group is counted whole.
+        func look(_ folder: String, depth: Int, isOwn: Bool) {
+            guard depth < 12, let list = opendir(folder) else { return }
+            defer { closedir(list) }
+            while let entry = readdir(list) {
+                guard entry.pointee.d_type == UInt8(DT_DIR) else { continue }
+                let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                    $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
                 }
+                if name.hasPrefix(".") { continue }
+                let isOurs = isOwn || name == "capelet-\(pid)"
+                if isOurs { count += 1 }
+                look(folder + "/" + name, depth: depth + 1, isOwn: isOurs)
             }
         }
-        return own.count
+        look("/sys/fs/cgroup", depth: 0, isOwn: false)
+        return count
     }
 }

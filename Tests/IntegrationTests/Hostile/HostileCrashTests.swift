@@ -11,7 +11,7 @@ struct HostileCrashTests {
         try await arena.fight(Fault(row: 2, "abort", "abort", "signal", says: ["SIGABRT", "the invariant does not hold"]))
         try await arena.fight(Fault(row: 5, "exit in mid-event", "exit", "exit", says: ["exited with code 0"]))
         try await arena.fight(Fault(row: 6, "stack overflow", "overflow", "signal", says: ["SIGSEGV"]))
-        try await arena.fight(Fault(row: 7, "heap corruption", "heap", "signal", end: .either))
+        try await arena.fight(Fault(row: 7, "heap corruption", "heap", "signal", "timeout", end: .either))
         try await arena.end()
     }
 
@@ -23,7 +23,7 @@ struct HostileCrashTests {
         try await arena.fight(Fault(row: 2, "abort", "abort", "signal", says: ["SIGABRT", "terminate"]))
         try await arena.fight(Fault(row: 5, "exit in mid-event", "exit", "exit", says: ["exited with code 0"]))
         try await arena.fight(Fault(row: 6, "stack overflow", "overflow", "signal", says: ["SIGSEGV"]))
-        try await arena.fight(Fault(row: 7, "heap corruption", "heap", "signal", end: .either))
+        try await arena.fight(Fault(row: 7, "heap corruption", "heap", "signal", "timeout", end: .either))
         try await arena.end()
     }
 
@@ -50,7 +50,7 @@ struct HostileCrashTests {
         try await arena.fight(Fault(row: 1, "null write", "null", "signal", says: ["SIGSEGV"]))
         try await arena.fight(Fault(row: 5, "exit in mid-event", "exit", "exit", says: ["exited with code 0"]))
         try await arena.fight(Fault(row: 6, "stack overflow", "overflow", "signal", says: ["SIG"]))
-        try await arena.fight(Fault(row: 7, "heap corruption", "heap", "signal", end: .either))
+        try await arena.fight(Fault(row: 7, "heap corruption", "heap", "signal", "timeout", end: .either))
         try await arena.end()
     }
 
