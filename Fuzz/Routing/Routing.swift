@@ -46,7 +46,7 @@ private func check(_ table: RouteTable) {
         size += 50 + flat.count
     }
     // With everything spelled out it has more values, of which a file has a limit.
-    if size > 20_000 { return }
+    if size > 5_000 { return }
     let written = RoutingText(table).text
     do throws(RoutingError) {
         let again = try parse(written)

@@ -1,8 +1,10 @@
 import CLinux
+import Dispatcher
 import Foundation
 import Journal
 import Logging
 import Routing
+import Supervisor
 import Synchronization
 import WorkerProtocol
 

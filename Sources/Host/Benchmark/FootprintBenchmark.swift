@@ -1,3 +1,4 @@
+import CLinux
 import Foundation
 import Glibc
 
@@ -69,22 +70,13 @@ public struct FootprintBenchmark: Codable, Sendable {
         throw BenchmarkError(description: "/proc/\(pid)/smaps_rollup cannot be read: run this as root")
     }
 
-    /// RLIMIT_NOFILE, whose type differs between versions of the overlay.
-    private static let descriptors: __rlimit_resource_t = RLIMIT_NOFILE
-
     /// Raises this process's limit on descriptors, which its children inherit, as far as it may.
     private static func allowDescriptors(_ count: Int) throws {
-        var limit = rlimit()
-        guard getrlimit(descriptors, &limit) == 0, limit.rlim_cur < rlim_t(count) else { return }
-        guard limit.rlim_max >= rlim_t(count) else {
+        var most: UInt64 = 0
+        let code = capelet_linux_allow_descriptors(UInt64(count), &most)
+        guard code == 0 else {
             throw BenchmarkError(
-                description:
-                    "\(count) descriptors are needed and \(limit.rlim_max) allowed: raise the hard limit (ulimit -Hn), or ask for fewer workers"
-            )
-        }
-        limit.rlim_cur = rlim_t(count)
-        guard setrlimit(descriptors, &limit) == 0 else {
-            throw BenchmarkError(description: "the limit on descriptors cannot be raised: \(String(cString: strerror(errno)))")
+                description: "\(count) descriptors are needed and \(most) allowed: raise the hard limit (ulimit -Hn), or ask for fewer workers")
         }
     }
 }
