@@ -28,7 +28,7 @@ final class BenchmarkHost: Sendable {
             atPath: folder + "/plugins", withIntermediateDirectories: true, attributes: [.posixPermissions: 0o711])
         do {
             try FileManager.default.copyItem(atPath: plugin, toPath: folder + "/plugins/bench.so")
-            let text = "plugins: plugins\ndata: data\nlisten: { http: none }\nlimits: { spawns: 10000 }\n" + routing
+            let text = "plugins: plugins\ndata: data\nlisten: { http: none }\nlimits: { spawns: 10000, drain: 1s }\n" + routing
             try text.write(toFile: folder + "/capelet.yaml", atomically: true, encoding: .utf8)
             var logger = Logger(label: "capelet-bench")
             // What the scenarios do on purpose would be said again and again.

@@ -80,9 +80,7 @@ public struct CrashBenchmark: Codable, Sendable {
             try await moments.wait(for: "an event to begin") { moments.begun(index) != 0 }
             var died = moments.begun(index)
             if word == "kill" {
-                guard let pid = await host.processes().workers.first else {
-                    throw BenchmarkError(description: "there is no worker to kill")
-                }
+                let pid = try await worker(of: host)
                 died = BenchmarkHost.nanos
                 guard Glibc.kill(pid, SIGKILL) == 0 else {
                     throw BenchmarkError(description: "worker \(pid) cannot be killed: \(String(cString: strerror(errno)))")
@@ -92,6 +90,17 @@ public struct CrashBenchmark: Codable, Sendable {
             micros.append((moments.again(index) - died) / 1000)
         }
         return micros
+    }
+}
+
+extension CrashBenchmark {
+    /// The one worker. It can have begun before the host was told its number.
+    private static func worker(of host: BenchmarkHost) async throws -> Int32 {
+        for _ in 0..<1_000 {
+            if let pid = await host.processes().workers.first { return pid }
+            try await Task.sleep(for: .milliseconds(1))
+        }
+        throw BenchmarkError(description: "there is no worker to kill")
     }
 }
 

@@ -44,7 +44,12 @@ public struct FootprintBenchmark: Codable, Sendable {
         report.workers = workers
         report.startSeconds = (ContinuousClock.now - begin) / .seconds(1)
         report.confinement = host.confinement(of: "many")
-        let processes = await host.processes()
+        var processes = await host.processes()
+        // They can be ready before the host was told their numbers.
+        for _ in 0..<1_000 where processes.workers.count < workers {
+            try? await Task.sleep(for: .milliseconds(5))
+            processes = await host.processes()
+        }
         do {
             guard processes.workers.count == workers else {
                 throw BenchmarkError(description: "\(processes.workers.count) processes were found of \(workers) workers")
@@ -76,7 +81,8 @@ public struct FootprintBenchmark: Codable, Sendable {
         let code = capelet_linux_allow_descriptors(UInt64(count), &most)
         guard code == 0 else {
             throw BenchmarkError(
-                description: "\(count) descriptors are needed and \(most) allowed: raise the hard limit (ulimit -Hn), or ask for fewer workers")
+                description:
+                    "\(count) descriptors are needed and \(most) allowed: raise the hard limit (ulimit -Hn), or ask for fewer workers")
         }
     }
 }
