@@ -10,6 +10,7 @@ DIR ?=
 SEEDS ?= 10000
 ROUNDS ?= 200
 MINUTES ?= 10
+TARGET ?=
 
 help:
 	@echo 'make demo [DIR=folder]        builds Capelet and shows it at work on real files'
@@ -20,6 +21,8 @@ help:
 	@echo 'make kill-rounds [ROUNDS=n]   kills processes at random under load, n times'
 	@echo 'make soak [MINUTES=n]         kills processes at random under load for n minutes'
 	@echo 'make hostile                  runs the fault matrix: hostile plugins against real hosts'
+	@echo 'make fuzz [MINUTES=n] [TARGET=name]  feeds the decoders made-up bytes, n minutes each'
+	@echo 'make bench-isolation          measures deaths, many workers and hostile neighbours, after make build'
 	@echo 'make lint, make format        checks or mends the format of the Swift sources'
 	@echo 'make clean                    removes what was built'
 
@@ -58,6 +61,14 @@ hostile: test-dependencies
 	$(SWIFT) build --build-tests
 	scripts/test-hostile
 
+# The same as in .ci/run, for longer and optimised. Targets: make -s -C Fuzz list
+fuzz: dependencies
+	scripts/fuzz --optimised --seconds $$((60 * $(MINUTES))) $(TARGET)
+
+# Figures of the release build.
+bench-isolation:
+	scripts/bench-isolation
+
 # The SDK and the templates are embedded in a source file, which has to follow.
 format:
 	scripts/swift-files | xargs -0 $(SWIFT) format --in-place --parallel
@@ -69,4 +80,4 @@ lint:
 clean:
 	rm -rf .build
 
-.PHONY: help dependencies test-dependencies demo build test install simulate kill-rounds soak hostile format lint clean
+.PHONY: help dependencies test-dependencies demo build test install simulate kill-rounds soak hostile fuzz bench-isolation format lint clean

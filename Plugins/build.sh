@@ -8,6 +8,6 @@ fi
 mkdir -p "$1"
 out=$(cd "$1" && pwd)
 here=$(cd "$(dirname "$0")" && pwd)
-for plugin in audit-log webhook noop; do
+for plugin in audit-log webhook noop bench; do
     make -s -C "$here/$plugin" OUT="$out"
 done

@@ -108,3 +108,13 @@ int64_t capelet_linux_cpu_nanos(pid_t pid) {
     if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &used) != 0) return -1;
     return (int64_t)used.tv_sec * 1000000000 + used.tv_nsec;
 }
+
+int capelet_linux_allow_descriptors(uint64_t count, uint64_t *most) {
+    struct rlimit limit;
+    *most = 0;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return errno;
+    *most = limit.rlim_max;
+    if (limit.rlim_cur >= count) return 0;
+    limit.rlim_cur = count;
+    return setrlimit(RLIMIT_NOFILE, &limit) == 0 ? 0 : errno;
+}

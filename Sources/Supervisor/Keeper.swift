@@ -90,6 +90,11 @@ final class Keeper {
     /// The template's control group.
     var group: ControlGroup?
     let logGate = LogGate(bytesPerSecond: 1 << 20)
+    /// How many workers it may have been asked for that it has not told of yet. Each waits in its socket and then in its memory with ten
+    /// descriptors; more than these have room for would be refused.
+    static let startsAskedMax = 32
+    /// How many those are.
+    var startsAsked: Int { workers.values.reduce(0) { $0 + ($1.pid == 0 ? 1 : 0) } }
     /// Why its end was expected; nil: it was not.
     var endReason: String?
 

@@ -145,7 +145,9 @@ struct PluginDescription {
 
     /// Throws with an empty reason when the text just ends too early.
     private mutating func parse(_ text: String) throws(Failure) {
-        for line in text.split(separator: "\n", omittingEmptySubsequences: true) {
+        for bytes in text.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: true) {
+            // A plugin may have written this itself. It is shown on terminals.
+            let line = LogLines.printable(Array(bytes))
             let word = line.prefix { $0 != " " }
             let rest = line.dropFirst(word.count + 1)
             switch word {

@@ -23,7 +23,7 @@ struct SpawnBudget {
 }
 
 /// Waiting after something failed for want of memory, descriptors or processes.
-struct ResourceBackoff {
+struct ResourceBackoff: Equatable {
     private var failures = 0
     private(set) var untilMillis: Int64 = .min
 

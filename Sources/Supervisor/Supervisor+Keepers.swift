@@ -32,15 +32,9 @@ extension Supervisor {
     /// - Parameter descriptors: those that are left in it are closed.
     private func take(_ bytes: UnsafeRawBufferPointer, _ descriptors: inout [Int32], of keeper: Keeper, nowMillis: Int64) {
         isDirty = true
-        let headerSize = MemoryLayout<capelet_keeper_message>.size
-        guard bytes.count >= headerSize else { return kill(keeper, reason: "it sent a message of \(bytes.count) bytes") }
-        let message = bytes.loadUnaligned(as: capelet_keeper_message.self)
-        let body = UnsafeRawBufferPointer(rebasing: bytes[headerSize...])
-        var death = capelet_keeper_death()
-        if message.type == UInt32(CAPELET_KEEPER_DIED) || message.type == UInt32(CAPELET_KEEPER_TEMPLATE_DIED) {
-            guard body.count >= MemoryLayout<capelet_keeper_death>.size else { return kill(keeper, reason: "it sent a short message") }
-            death = body.loadUnaligned(as: capelet_keeper_death.self)
-        }
+        let report: KeeperReport
+        do throws(KeeperReport.Malformed) { report = try KeeperReport(bytes) } catch { return kill(keeper, reason: error.reason) }
+        let (message, body, death) = (report.message, report.body, report.death)
         switch Int(message.type) {
         case Int(CAPELET_KEEPER_LOADED):
             guard keeper.state == .loading else { return }

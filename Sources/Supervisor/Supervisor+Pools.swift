@@ -35,6 +35,8 @@ extension Supervisor {
             let notBefore = max(target.policy.notBeforeMillis, target.loadNotBeforeMillis, resources.untilMillis)
             guard notBefore <= nowMillis else { return wake(at: notBefore) }
             guard let keeper = keeper(for: target, nowMillis: nowMillis), keeper.state == .ready else { return }
+            // Each that has started brings us back here.
+            guard keeper.startsAsked < Keeper.startsAskedMax else { return }
             guard budget.take(nowMillis: nowMillis) else { return wake(at: nowMillis + budget.millisToNext) }
             do {
                 try startWorker(target, keeper: keeper, nowMillis: nowMillis)

@@ -53,6 +53,15 @@ public struct LatencySnapshot: Sendable, Equatable {
         return result
     }
 
+    /// What was counted after an earlier snapshot of the same histogram. Its largest latency is known as well as its quantiles are.
+    public func since(_ earlier: LatencySnapshot) -> LatencySnapshot {
+        var counts = counts
+        for index in counts.indices { counts[index] &-= earlier.counts[index] }
+        let last = counts.lastIndex { $0 > 0 }
+        let most = last.map { $0 == counts.count - 1 ? maxMicros : min(LatencyHistogram.upperBound(of: $0), maxMicros) } ?? 0
+        return LatencySnapshot(counts: counts, sumMicros: sumMicros &- earlier.sumMicros, maxMicros: most)
+    }
+
     /// Adds what another one counted.
     public mutating func merge(_ other: LatencySnapshot) {
         for index in counts.indices { counts[index] &+= other.counts[index] }

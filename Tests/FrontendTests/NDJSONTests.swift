@@ -45,6 +45,22 @@ import Testing
         }
     }
 
+    /// A record counts its headers in 16 bits, and each is compared with all before it: many short ones cost more than their bytes.
+    @Test func headersAreFew() async throws {
+        try await TestServer.with { table in
+            table.limits.headersBytesMax = 1 << 20
+        } _: { server in
+            func line(_ count: Int) -> String {
+                let headers = (0..<count).map { "\"\(String($0, radix: 36))\":\"\"" }.joined(separator: ",")
+                return "{\"subject\":\"a\",\"headers\":{\(headers)}}"
+            }
+            let response = try await server.lines([line(1_024), line(1_025), line(70_000)].joined(separator: "\n"))
+            #expect(response.lines.count == 3)
+            #expect(response.lines[0] == #"{"offset":0}"#)
+            for refused in response.lines.dropFirst() { #expect(refused.contains("an event has at most 1024 headers"), "\(refused)") }
+        }
+    }
+
     @Test func anEmptyBodyHasNoAnswers() async throws {
         try await TestServer.with { server in
             let response = try await server.lines("")

@@ -1,4 +1,5 @@
 import CLinux
+import CWorkerProtocol
 import Foundation
 import Glibc
 import Logging
@@ -133,6 +134,38 @@ import WorkerProtocol
             "lambda a\t\t\nlambda a\t\t\nend\n", "lambda a\t\t\nthreads x\nend\n", "",
         ] {
             #expect(throws: PluginDescription.Failure.self) { try PluginDescription(parsing: wrong) }
+        }
+    }
+
+    /// A plugin can write its description itself; what it says is shown on terminals.
+    @Test func descriptionsHoldNoControlCharacters() throws {
+        let text = "plugin 1 2\u{1b}[2J\nlambda a\tred \u{1b}[31m\u{85}\thandle\r\nthreads 1\nend\n"
+        let description = try PluginDescription(parsing: text)
+        #expect(description.version == "2\\x1b[2J")
+        #expect(description.lambdas == [PluginLambda(name: "a", summary: "red \\x1b[31m\\xc2\\x85", handlers: ["handle\\x0d"])])
+        #expect {
+            try PluginDescription(parsing: "error \u{7}no\n")
+        } throws: {
+            ($0 as? PluginDescription.Failure)?.reason == "\\x07no"
+        }
+    }
+
+    @Test func messagesOfKeepersAreChecked() throws {
+        func bytes(_ type: Int, _ body: [UInt8]) -> [UInt8] {
+            var message = capelet_keeper_message()
+            message.type = UInt32(type)
+            message.id = 7
+            return withUnsafeBytes(of: message) { Array($0) } + body
+        }
+        var death = capelet_keeper_death()
+        death.wait_status = 9
+        let body = withUnsafeBytes(of: death) { Array($0) }
+        try bytes(CAPELET_KEEPER_DIED, body + [1]).withUnsafeBytes { bytes in
+            let report = try KeeperReport(bytes)
+            #expect(report.message.id == 7 && report.death.wait_status == 9 && report.body.count == 33)
+        }
+        for wrong in [[], Array(bytes(CAPELET_KEEPER_STARTED, []).dropLast()), bytes(CAPELET_KEEPER_DIED, body.dropLast())] {
+            wrong.withUnsafeBytes { bytes in _ = #expect(throws: KeeperReport.Malformed.self) { try KeeperReport(bytes) } }
         }
     }
 

@@ -1,3 +1,4 @@
+import CLinux
 import CWorkerProtocol
 import Glibc
 import Routing
@@ -31,6 +32,21 @@ import WorkerProtocol
         try engine.finish()
         #expect(engine.deaths.count == 2)
         #expect(engine.deaths.allSatisfy { $0.verdict.kind == .shutdown })
+    }
+
+    /// More workers than fit into a keeper's socket at a time: they come one after another, and nothing is short.
+    @Test func manyWorkersStart() throws {
+        var most: UInt64 = 0
+        try #require(capelet_linux_allow_descriptors(4096, &most) == 0)
+        let engine = try TestEngine(spawnsPerSecondMax: 10_000)
+        engine.supervisor.setPool(try engine.spec("well", workers: 400), nowMillis: Poller.nowMillis)
+        try engine.run("400 workers ready", seconds: 60) {
+            #expect(engine.supervisor.keepers.values.allSatisfy { $0.startsAsked <= Keeper.startsAskedMax })
+            #expect(engine.supervisor.resources == ResourceBackoff(), "nothing is short")
+            return engine.living.count >= 400
+        }
+        #expect(engine.deaths.isEmpty)
+        try engine.finish()
     }
 
     @Test func killedFromOutside() throws {

@@ -50,6 +50,20 @@ import Testing
         #expect(both.sumMicros == 5_030)
     }
 
+    @Test func whatCameSinceIsTold() {
+        let histogram = LatencyHistogram()
+        histogram.record(micros: 1_000_000)
+        let before = histogram.snapshot()
+        #expect(histogram.snapshot().since(before) == LatencySnapshot())
+        histogram.record(micros: 10, count: 99)
+        histogram.record(micros: 5_000)
+        let since = histogram.snapshot().since(before)
+        #expect(since.count == 100 && since.sumMicros == 5_990)
+        #expect(since.quantile(0.99) == 10)
+        #expect((5_000...5_200).contains(since.quantile(1)))
+        #expect(since.maxMicros == since.quantile(1))
+    }
+
     @Test func snapshotsWhileAnotherThreadWritesAreWhole() async {
         let histogram = LatencyHistogram()
         let counter = Counter()

@@ -51,6 +51,23 @@ import Testing
         return names
     }
 
+    /// Every fuzz target has a program that says what always holds, seeds, and a place in the Makefile that builds them all.
+    @Test func fuzzTargetsAreWhole() throws {
+        let fuzz = Repository.root.appendingPathComponent("Fuzz")
+        let makefile = try String(contentsOf: fuzz.appendingPathComponent("Makefile"), encoding: .utf8)
+        let line = try #require(makefile.split(separator: "\n").first { $0.hasPrefix("TARGETS = ") })
+        let targets = line.dropFirst("TARGETS = ".count).split(separator: " ").map(String.init)
+        #expect(targets.count > 0)
+        for target in targets {
+            let program = try String(contentsOf: fuzz.appendingPathComponent("\(target)/\(target).swift"), encoding: .utf8)
+            #expect(program.hasPrefix("// \(target): ") && program.contains("Always: "), "\(target): its program says what always holds")
+            let seeds = try FileManager.default.contentsOfDirectory(atPath: fuzz.appendingPathComponent("Seeds/\(target)").path)
+            #expect(!seeds.isEmpty, "Fuzz/Seeds/\(target) is empty")
+        }
+        let folders = try FileManager.default.contentsOfDirectory(atPath: fuzz.appendingPathComponent("Seeds").path)
+        #expect(folders.sorted() == targets.sorted(), "seeds of targets that are not there")
+    }
+
     /// Every source folder opens with the file that says what it is for.
     @Test func modulesSayWhatTheyAreFor() throws {
         // The worker's opens where the program does.

@@ -82,6 +82,16 @@ import Testing
         }
     }
 
+    /// The fuzz targets are built without the server, the storage and what these depend on (Fuzz/Makefile).
+    @Test func fuzzTargetsKnowTheDecodersOnly() throws {
+        let allowed = ["FuzzSupport", "WorkerProtocol", "CWorkerProtocol", "CLinux", "Routing", "Frontend", "Supervisor", "Glibc"]
+        for file in try Repository.files(in: "Fuzz", "swift") {
+            for (name, line) in Self.imports(file) {
+                #expect(allowed.contains(name), "\(file):\(line): a fuzz target must not import \(name)")
+            }
+        }
+    }
+
     @Test func importsAreFound() {
         func names(_ text: String) -> [String] { Self.imports(Repository.File(path: "", lines: text.split(separator: "\n"))).map(\.name) }
         #expect(names("import Journal\npublic import Routing\n    @testable import Host\n// import No") == ["Journal", "Routing", "Host"])

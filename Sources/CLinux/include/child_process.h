@@ -26,6 +26,9 @@ pid_t capelet_linux_pidfd_pid(int pidfd);
 /// CPU time that a process has used so far, in nanoseconds, or -1.
 int64_t capelet_linux_cpu_nanos(pid_t pid);
 
+/// Raises the soft limit on open descriptors to `count`, if it is lower. Returns 0 or an errno; `*most` is the hard limit.
+int capelet_linux_allow_descriptors(uint64_t count, uint64_t *most);
+
 static inline bool capelet_linux_status_exited(int status) { return (status & 0x7f) == 0; }
 static inline int capelet_linux_status_exit_code(int status) { return (status >> 8) & 0xff; }
 static inline bool capelet_linux_status_signalled(int status) { return (status & 0x7f) != 0 && (status & 0x7f) != 0x7f; }

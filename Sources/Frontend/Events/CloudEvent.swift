@@ -183,6 +183,36 @@ enum CloudEventJSON {
 
 /// Decodes header values of the binary mode (HTTP binding 1.0.2, §3.1.3.2).
 enum CloudEventHeader {
+    /// The attributes that a request's header fields carry: those with `ce-` before their names, the content type, and the trace context,
+    /// which may come without `ce-`. All others are the transport's.
+    ///
+    /// - Parameter fields: names in lower case, values as they came.
+    static func attributes(
+        of fields: [(name: String, value: String)], limits: EventLimits, scratch: ScratchMemory
+    ) throws(EventFault) -> CloudEventAttributes {
+        var attributes = CloudEventAttributes(prefix: "ce-")
+        var seen: Set<String> = []
+        for (key, text) in fields {
+            let name: Substring
+            if key.hasPrefix("ce-") {
+                name = key.dropFirst(3)
+            } else if key == "content-type" {
+                name = "datacontenttype"
+            } else if (key == "traceparent" || key == "tracestate") && !fields.contains(where: { $0.name == "ce-" + key }) {
+                name = key[...]
+            } else {
+                continue
+            }
+            guard seen.insert(String(name)).inserted else { throw .malformed(key, "given twice") }
+            if key == "ce-datacontenttype" { throw .malformed(key, "in the binary mode the content type is the Content-Type header") }
+            guard let value = decode(text, scratch) else { throw .malformed(key, "is not UTF-8 after percent-decoding") }
+            let label = scratch.take(name.utf8.count)
+            label.copyBytes(from: name.utf8)
+            try attributes.add(name: UnsafeRawBufferPointer(label), value: value, limits: limits)
+        }
+        return attributes
+    }
+
     /// The attribute's text: quotes around it taken off, `%XX` decoded once. A percent sign that two hexadecimal digits do not follow
     /// stays. Nil when the result is not UTF-8.
     static func decode(_ value: String, _ scratch: ScratchMemory) -> UnsafeRawBufferPointer? {

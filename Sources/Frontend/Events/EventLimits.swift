@@ -17,6 +17,8 @@ struct EventLimits: Sendable, Equatable {
 
     /// Payloads above this lie in files of their own (SEMANTICS §1.6).
     static let inlinePayloadMax = 256 << 10
+    /// Headers of one event. A record counts them in 16 bits, and each is compared with those before it.
+    static let headerCountMax = 1_024
     /// Events in one CloudEvents batch.
     static let batchCountMax = 10_000
 

@@ -160,6 +160,9 @@ enum EventText {
         guard parts.headersSize <= limits.headersBytesMax else {
             throw .malformed(field, "the headers have more than \(limits.headersBytesMax) bytes in all")
         }
+        guard parts.headers.count < EventLimits.headerCountMax else {
+            throw .malformed(field, "an event has at most \(EventLimits.headerCountMax) headers")
+        }
         if parts.headers.count > 0, parts.headers.contains(name: name) {
             throw .malformed(field, "the header \(shown(name)) is given twice")
         }

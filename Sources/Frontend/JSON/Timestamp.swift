@@ -44,6 +44,8 @@ public enum Timestamp {
         }
         guard at == text.count else { return nil }
         let seconds = daysSince1970(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second - shift
+        // A zone can move it out of the years that have four digits: such a time could not be written again.
+        guard (firstSecond...lastSecond).contains(seconds) else { return nil }
         return Int64(seconds) * 1_000_000 + Int64(fraction)
     }
 
@@ -68,6 +70,11 @@ public enum Timestamp {
         if fraction != 0 { text += fraction % 1_000 == 0 ? ".\(pad(fraction / 1_000, 3))" : ".\(pad(fraction, 6))" }
         return text + "Z"
     }
+
+    /// 0000-01-01T00:00:00Z.
+    private static let firstSecond = -62_167_219_200
+    /// 9999-12-31T23:59:59Z.
+    private static let lastSecond = 253_402_300_799
 
     private static func daysIn(_ month: Int, _ year: Int) -> Int {
         switch month {

@@ -1,5 +1,4 @@
 import CWorkerProtocol
-import Journal
 import WorkerProtocol
 
 /// Writes stored events as JSON. The parts have the names of the NDJSON input, so that an event can be sent again as it was read.

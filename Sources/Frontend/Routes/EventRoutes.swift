@@ -85,29 +85,8 @@ struct EventRoutes: Sendable {
     private func prepareBinary(_ headers: HTTPFields, _ body: ByteBuffer, _ door: EventDoor) throws(EventFault) -> Prepared {
         let limits = door.encoder.limits
         let scratch = ScratchMemory()
-        var attributes = CloudEventAttributes(prefix: "ce-")
-        var seen: Set<String> = []
-        for field in headers {
-            let key = field.name.canonicalName
-            let name: Substring
-            if key.hasPrefix("ce-") {
-                name = key.dropFirst(3)
-            } else if key == "content-type" {
-                name = "datacontenttype"
-            } else if (key == "traceparent" || key == "tracestate") && !headers.contains(where: { $0.name.canonicalName == "ce-" + key }) {
-                name = key[...]
-            } else {
-                continue
-            }
-            guard seen.insert(String(name)).inserted else { throw .malformed(key, "given twice") }
-            if key == "ce-datacontenttype" { throw .malformed(key, "in the binary mode the content type is the Content-Type header") }
-            guard let value = CloudEventHeader.decode(field.value, scratch) else {
-                throw .malformed(key, "is not UTF-8 after percent-decoding")
-            }
-            let label = scratch.take(name.utf8.count)
-            label.copyBytes(from: name.utf8)
-            try attributes.add(name: UnsafeRawBufferPointer(label), value: value, limits: limits)
-        }
+        var attributes = try CloudEventHeader.attributes(
+            of: headers.map { ($0.name.canonicalName, $0.value) }, limits: limits, scratch: scratch)
         var parts = try attributes.finish(scratch)
         var names = attributes.names
         names.payload = "body"
@@ -147,7 +126,9 @@ struct EventRoutes: Sendable {
         // A batch is one group in memory: at most 32 MiB, or one largest event.
         let bytesMax = max(32 << 20, limits.textBytesMax)
         let body = try await BodyReader.collect(request, upTo: bytesMax, of: "a batch", context)
-        var (records, large) = try parseBatch(body, door)
+        let parsed = try parseBatch(body, door)
+        var records = parsed.records
+        let large = parsed.large
         if !large.isEmpty {
             // Large payloads are stored first, then everything is written again in its order.
             let whole = RecordBuffer(capacity: records.size + 4096, count: records.count + large.count)
@@ -180,45 +161,21 @@ struct EventRoutes: Sendable {
         return .json(json, status: .ok)
     }
 
-    private func parseBatch(_ body: ByteBuffer, _ door: EventDoor) throws -> (RecordBuffer, [(place: Int, event: LargeEvent)]) {
+    private func parseBatch(_ body: ByteBuffer, _ door: EventDoor) throws(Problem) -> CloudEventBatch {
         let accepted = EventEncoder.nowMicros()
-        let scratch = ScratchMemory()
-        let records = RecordBuffer(capacity: body.readableBytes, count: 64)
-        var large: [(place: Int, event: LargeEvent)] = []
-        try body.withUnsafeReadableBytes { bytes in
-            var scanner = JSONScanner(bytes)
-            var isFirst = true
-            var place = 0
-            do {
-                try scanner.enterArray()
-                while try scanner.nextElement(&isFirst) {
-                    guard place < EventLimits.batchCountMax else {
-                        throw Problem(
-                            .contentTooLarge, "too-large", "Too large",
-                            "a batch has at most \(EventLimits.batchCountMax) events; send several, or a stream as application/x-ndjson"
-                        )
-                    }
-                    scratch.reset()
-                    do throws(EventFault) {
-                        let (parts, names) = try CloudEventJSON.parse(&scanner, limits: door.encoder.limits, scratch: scratch)
-                        try door.encoder.check(parts, names: names)
-                        if parts.payload.count > EventLimits.inlinePayloadMax {
-                            large.append((place, door.encoder.copy(parts)))
-                        } else {
-                            door.encoder.append(parts, to: records, acceptedMicros: accepted)
-                        }
-                    } catch {
-                        door.metrics.refused[.malformed]?.addShared()
-                        throw Problem(error, line: place + 1)
-                    }
-                    place += 1
-                }
-                try scanner.finish()
-            } catch let fault as JSONFault {
-                throw EventFault.json(fault)
+        let result: Result<CloudEventBatch, CloudEventBatch.Refusal> = body.withUnsafeReadableBytes { bytes in
+            do throws(CloudEventBatch.Refusal) {
+                return .success(try CloudEventBatch(bytes, encoder: door.encoder, acceptedMicros: accepted))
+            } catch {
+                return .failure(error)
             }
         }
-        return (records, large)
+        do throws(CloudEventBatch.Refusal) {
+            return try result.get()
+        } catch {
+            door.metrics.refused[.malformed]?.addShared()
+            throw Problem(error.fault, line: error.line)
+        }
     }
 
     private static func write(_ entry: AppendEntry, to json: inout JSONText) throws(Problem) {

@@ -12,7 +12,8 @@ public final class SandboxPlanner: Sendable {
     let groups: String?
     /// Why there are no control groups, or not all.
     let noGroups: String?
-    let hasCPUGroup: Bool
+    /// Whether control groups weigh workers against the host in processor time.
+    public let hasCPUGroup: Bool
     private let data: String
     private let users: LambdaUsers
     private let userRange: ClosedRange<UInt32>
