@@ -8,6 +8,7 @@ import FuzzSupport
 
 @testable import Routing
 
+/// Called by libFuzzer with each input. Returns 0; a promise that does not hold is a trap.
 @c(LLVMFuzzerTestOneInput)
 public func fuzzOneInput(_ start: UnsafePointer<UInt8>?, _ size: Int) -> Int32 {
     guard let text = String(validating: UnsafeRawBufferPointer(start: start, count: size), as: UTF8.self) else { return 0 }

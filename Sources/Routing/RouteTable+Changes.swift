@@ -4,7 +4,8 @@ extension RouteTable {
     public func changes(from old: RouteTable) -> [RouteChange] {
         var changes = Self.compare(old.settings, settings, subject: .host, prefix: "")
         if changes.isEmpty, old.listen != listen || old.limits != limits { changes.append(Self.unnamed(.host, "host: ")) }
-        for index in changes.indices where changes[index].key == "data" || changes[index].key == "limits.users" || changes[index].key?.hasPrefix("listen.") == true {
+        for index in changes.indices
+        where changes[index].key == "data" || changes[index].key == "limits.users" || changes[index].key?.hasPrefix("listen.") == true {
             changes[index].requiresRestart = true
             changes[index].description += " (takes effect when the host is restarted)"
         }

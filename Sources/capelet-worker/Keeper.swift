@@ -133,7 +133,9 @@ final class Keeper {
     // MARK: loading
 
     private func load(_ message: KeeperMessage) {
-        guard state == .idle, (2...2 + KeeperSpawn.groupsMax).contains(message.descriptors.count), let settings = Settings(descriptor: message.descriptors[0]) else {
+        guard state == .idle, (2...2 + KeeperSpawn.groupsMax).contains(message.descriptors.count),
+            let settings = Settings(descriptor: message.descriptors[0])
+        else {
             message.closeDescriptors()
             var why = Text.of("the host's order to load is not valid: ")
             why.append(state == .idle ? "its settings or descriptors are missing" : "this keeper has had one already")

@@ -38,7 +38,9 @@ struct SoakTests {
         let dead = try await host.dead("obey")
         #expect(Set(dead.map { RunRecord.Event(subject: $0.subject, sequence: $0.offset) }) == doomed)
         let finished = host.record("obey").finished
-        #expect(finished.union(doomed) == all, "accepted = succeeded + dead-lettered: \(all.subtracting(finished.union(doomed)).count) are missing")
+        #expect(
+            finished.union(doomed) == all,
+            "accepted = succeeded + dead-lettered: \(all.subtracting(finished.union(doomed)).count) are missing")
         #expect(finished.isDisjoint(with: doomed))
         #expect(host.record("after").finished == all.subtracting(doomed))
         #expect(host.record("loose").finished == all)

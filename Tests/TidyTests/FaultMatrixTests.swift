@@ -13,7 +13,8 @@ import Testing
         let matrix = try #require(files.first { $0.path.hasSuffix("/FaultMatrix.swift") })
         return matrix.lines.compactMap { line in
             let text = line.trimmingCharacters(in: .whitespaces)
-            guard text.hasPrefix("Row("), let comma = text.firstIndex(of: ","), let number = Int(text.dropFirst(4).prefix(upTo: comma)) else {
+            guard text.hasPrefix("Row("), let comma = text.firstIndex(of: ","), let number = Int(text.dropFirst(4).prefix(upTo: comma))
+            else {
                 return nil
             }
             // Between quotation marks: the fault, then the tests.
@@ -40,7 +41,9 @@ import Testing
             for name in row.elsewhere {
                 let parts = name.split(separator: ".")
                 let file = tests.first { $0.path.hasSuffix("/\(parts[0]).swift") }
-                #expect(file?.lines.contains { $0.contains("func \(parts.last ?? "")(") } == true, "row \(row.number): there is no test \(name)")
+                #expect(
+                    file?.lines.contains { $0.contains("func \(parts.last ?? "")(") } == true, "row \(row.number): there is no test \(name)"
+                )
             }
         }
     }

@@ -117,7 +117,9 @@ struct ControlGroupLayout {
         guard descriptor >= 0 else { throw SystemCallError("open \(path)", code: errno) }
         defer { close(descriptor) }
         let bytes = Array(text.utf8)
-        guard Glibc.write(descriptor, bytes, bytes.count) == bytes.count else { throw SystemCallError("write \(text) to \(path)", code: errno) }
+        guard Glibc.write(descriptor, bytes, bytes.count) == bytes.count else {
+            throw SystemCallError("write \(text) to \(path)", code: errno)
+        }
     }
 
     /// The number in a file; with a key, that of the line which begins with it.
@@ -157,7 +159,9 @@ struct ControlGroupLayout {
         for line in text.split(separator: "\n") {
             let parts = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
             guard parts.count == 3 else { continue }
-            for controller in parts[1].split(separator: ",", omittingEmptySubsequences: false) { groups[String(controller)] = String(parts[2]) }
+            for controller in parts[1].split(separator: ",", omittingEmptySubsequences: false) {
+                groups[String(controller)] = String(parts[2])
+            }
         }
         return groups
     }

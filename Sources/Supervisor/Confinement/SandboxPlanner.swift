@@ -147,7 +147,8 @@ public final class SandboxPlanner: Sendable {
         guard !sandbox.covers.isEmpty else { return }
         let more = SystemPaths.configuration.compactMap(FileOperations.real)
         for path in needed + more {
-            for path in Set([path, FileOperations.real(path) ?? path]).sorted() where sandbox.covers.contains(where: { Self.holds($0, path) }) {
+            for path in Set([path, FileOperations.real(path) ?? path]).sorted()
+            where sandbox.covers.contains(where: { Self.holds($0, path) }) {
                 sandbox.shows.append(path)
             }
         }
@@ -185,7 +186,8 @@ public final class SandboxPlanner: Sendable {
     }
 
     private static func realFolder(_ path: String) -> String? {
-        guard let real = FileOperations.real(path), let status = try? FileOperations.status(real), FileOperations.kind(status) == .folder else {
+        guard let real = FileOperations.real(path), let status = try? FileOperations.status(real), FileOperations.kind(status) == .folder
+        else {
             return nil
         }
         return real == "/" ? nil : real

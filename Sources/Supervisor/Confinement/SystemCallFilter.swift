@@ -27,7 +27,8 @@ struct SystemCallFilter: Sendable, Hashable {
     /// Refused with EPERM.
     static let refused = [
         // Other processes' memory, descriptors and places.
-        "process_vm_readv", "process_vm_writev", "process_madvise", "process_mrelease", "pidfd_getfd", "kcmp", "move_pages", "migrate_pages",
+        "process_vm_readv", "process_vm_writev", "process_madvise", "process_mrelease", "pidfd_getfd", "kcmp", "move_pages",
+        "migrate_pages",
         "perf_event_open", "userfaultfd",
         // Other namespaces and roots.
         "unshare", "setns", "chroot", "name_to_handle_at", "open_by_handle_at", "sethostname", "setdomainname", "vhangup",
@@ -40,7 +41,8 @@ struct SystemCallFilter: Sendable, Hashable {
     ]
     /// Calls whose argument of this number names a process, 0 being the caller: refused for others. A thread's own number counts as another.
     static let ownOnly: [(name: String, argument: UInt32)] = [
-        ("prlimit64", 0), ("sched_setaffinity", 0), ("sched_setscheduler", 0), ("sched_setparam", 0), ("sched_setattr", 0), ("setpriority", 1),
+        ("prlimit64", 0), ("sched_setaffinity", 0), ("sched_setscheduler", 0), ("sched_setparam", 0), ("sched_setattr", 0),
+        ("setpriority", 1),
         ("setpgid", 0),
     ]
     /// CLONE_THREAD and CLONE_PARENT, which glibc declares only with _GNU_SOURCE.
@@ -57,8 +59,8 @@ struct SystemCallFilter: Sendable, Hashable {
             for (name, argument) in Self.ownOnly {
                 try filter.add(name, capelet_seccomp_errno(EPERM), [Comparison(argument, SCMP_CMP_NE, 0)])
             }
-            // Typing into a terminal that it shares with somebody.
-            for request: UInt64 in [0x5412 /* TIOCSTI */, 0x541c /* TIOCLINUX */] {
+            // Typing into a terminal that it shares with somebody: TIOCSTI, TIOCLINUX.
+            for request: UInt64 in [0x5412, 0x541c] {
                 try filter.add("ioctl", capelet_seccomp_errno(EPERM), [Comparison(1, SCMP_CMP_MASKED_EQ, 0xffff_ffff, request)])
             }
             if !processes {

@@ -33,7 +33,8 @@ struct Fault {
     var slowestMillis: Double
 
     init(
-        row: Int, _ name: String, _ word: String, _ verdicts: String..., end: End? = nil, says: [String] = [], deaths: ClosedRange<Int> = 1...1,
+        row: Int, _ name: String, _ word: String, _ verdicts: String..., end: End? = nil, says: [String] = [],
+        deaths: ClosedRange<Int> = 1...1,
         slowestMillis: Double = 1000, shows: (@Sendable (Arena) -> String)? = nil
     ) {
         self.row = row
@@ -75,7 +76,9 @@ extension Arena {
         let end = try await domainEnd()
         let timesBefore = latencies.count
         let subject = "fault-\(status.watermark)"
-        let offsets = try await send([(subject, fault.word), (subject, "success"), ("beside-\(status.watermark)", "success"), (subject, "success")])
+        let offsets = try await send([
+            (subject, fault.word), (subject, "success"), ("beside-\(status.watermark)", "success"), (subject, "success"),
+        ])
         try await meanwhile()
         try await settled()
         let deaths = try await host.deaths(Self.villain).filter { !earlier.contains($0.key) }

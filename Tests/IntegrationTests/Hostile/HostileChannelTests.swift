@@ -15,7 +15,8 @@ struct HostileChannelTests {
             (25, "frame length 0", "size 0"), (25, "frame length max+1", "size max+1"), (25, "frame length 2^32-1", "size 2^32-1"),
             (27, "unknown frame type", "unknown type"), (27, "unknown result", "unknown code"), (27, "ready again", "ready again"),
             (27, "another frame within a message", "interleaved"), (29, "count of bytes jumps", "written jumps"),
-            (29, "count of bytes goes back", "written goes back"), (29, "limit moves", "limit moves"), (29, "claim runs wild", "claim runs wild"),
+            (29, "count of bytes goes back", "written goes back"), (29, "limit moves", "limit moves"),
+            (29, "claim runs wild", "claim runs wild"),
             (29, "released jumps", "released jumps"),
         ]
         if tier != .standard { lies = lies.filter { ["size max+1", "unknown type", "claim runs wild"].contains($0.2) } }
@@ -24,7 +25,9 @@ struct HostileChannelTests {
             try await arena.fight(Fault(row: row, name, word, "protocol", says: ["rules of its channel"], deaths: deaths))
         }
         // What the host sees of it is a matter of chance: each of the lengths is looked at once.
-        if tier == .standard { try await arena.fight(Fault(row: 29, "length flips while it is read", "length flips", "protocol", "timeout")) }
+        if tier == .standard {
+            try await arena.fight(Fault(row: 29, "length flips while it is read", "length flips", "protocol", "timeout"))
+        }
         #expect(arena.answers("channel") == nil, "the plugin did not find the channel")
         try await arena.end()
     }

@@ -58,7 +58,9 @@ struct HostileCrashTests {
     func go(_ tier: Tier) async throws {
         guard let arena = try await Arena.make(.go, tier: tier, settings: ["timeout": "2s"]) else { return }
         try await arena.fight(
-            Fault(row: 36, "threads at load: memory, goroutines, timers", "work", shows: { "exec mode, " + ($0.answers("work") ?? "no answer") }))
+            Fault(
+                row: 36, "threads at load: memory, goroutines, timers", "work",
+                shows: { "exec mode, " + ($0.answers("work") ?? "no answer") }))
         #expect(arena.answers("work") == "524288")
         try await arena.fight(Fault(row: 4, "panic", "panic", "signal", says: ["SIGABRT", "nobody recovers from this"]))
         if tier == .standard {

@@ -67,7 +67,8 @@ struct HostileDiskTests {
             try await host.settled(also: { host.record("neighbour").finished.count >= accepted.count })
             #expect(host.pid == pid)
             let kept = Set(try await host.events("work").map(\.id))
-            #expect(accepted.subtracting(kept).isEmpty, "\(accepted.subtracting(kept).count) of \(accepted.count) acknowledged events are lost")
+            #expect(
+                accepted.subtracting(kept).isEmpty, "\(accepted.subtracting(kept).count) of \(accepted.count) acknowledged events are lost")
             #expect(host.record("neighbour").inversions == [])
             // And they are on the disk.
             try await host.kill()

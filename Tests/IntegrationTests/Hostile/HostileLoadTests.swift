@@ -20,7 +20,8 @@ struct HostileLoadTests {
             let status = try await arena.host.status()
             #expect(status.lastReload?.ok == false, "\(fault)")
             for word in says {
-                #expect(status.lastReload?.message.contains(word) == true, "\(fault): '\(word)' is not in \(status.lastReload?.message ?? "")")
+                #expect(
+                    status.lastReload?.message.contains(word) == true, "\(fault): '\(word)' is not in \(status.lastReload?.message ?? "")")
             }
             // The old one serves on, also with a worker that is made now.
             if let worker = try await arena.status().workers.first { kill(worker.pid, SIGKILL) }

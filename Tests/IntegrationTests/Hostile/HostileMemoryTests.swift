@@ -14,7 +14,9 @@ struct HostileMemoryTests {
             Fault(row: 13, "private memory bomb", "private", "memory", end: .either, shows: { $0.answers("private") ?? "no answer" }))
         let after = ProcessTable.kilobytes(of: arena.host.pid, ["Rss"]) ?? .max
         #expect(after - before < 32 << 10, "the host has grown from \(before) to \(after) kB")
-        if let answer = arena.answers("private") { #expect(answer.hasPrefix("ENOMEM at ") && (answer.mebibytes ?? .max) <= 64, "\(answer)") }
+        if let answer = arena.answers("private") {
+            #expect(answer.hasPrefix("ENOMEM at ") && (answer.mebibytes ?? .max) <= 64, "\(answer)")
+        }
         try await arena.end()
     }
 
@@ -34,7 +36,9 @@ struct HostileMemoryTests {
                 row: 14, "shared memory bomb", "shared", "memory", end: .either, slowestMillis: 3000,
                 shows: { $0.answers("shared") ?? "no answer" }))
         // Without a cgroup and without the host's own watch what bounds it is the address space: 4 GiB and four times the memory.
-        if let answer = arena.answers("shared") { #expect(answer.hasPrefix("ENOMEM at ") && (answer.mebibytes ?? .max) <= 4352, "\(answer)") }
+        if let answer = arena.answers("shared") {
+            #expect(answer.hasPrefix("ENOMEM at ") && (answer.mebibytes ?? .max) <= 4352, "\(answer)")
+        }
         try await arena.end()
     }
 
@@ -43,7 +47,8 @@ struct HostileMemoryTests {
         guard let arena = try await Arena.make(.c, tier: .standard, settings: ["memory": "64MiB", "timeout": "10s"]) else { return }
         let count = 150
         try await arena.fight(
-            Fault(row: 15, "slow leak", "leak", shows: { _ in "replaced, nothing lost" })) {
+            Fault(row: 15, "slow leak", "leak", shows: { _ in "replaced, nothing lost" })
+        ) {
             for number in 0..<count { try await arena.send([("leak-\(number % 5)", "leak")]) }
         }
         #expect(try await arena.host.dead(Arena.villain).isEmpty)
@@ -73,7 +78,8 @@ struct HostileMemoryTests {
     func outputFlood() async throws {
         guard let arena = try await Arena.make(.c, tier: .standard, settings: ["timeout": "20s", "log-rate": "64KiB"]) else { return }
         try await arena.fight(Fault(row: 20, "output flood", "flood", slowestMillis: 2000))
-        let logs = Self.bytes(below: arena.host.folder.path, named: ["log", "output"]) + Self.bytes(below: arena.host.folder.file("data/logs"))
+        let logs =
+            Self.bytes(below: arena.host.folder.path, named: ["log", "output"]) + Self.bytes(below: arena.host.folder.file("data/logs"))
         #expect(logs < 4 << 20, "\(logs) bytes of logs")
         try await arena.end()
     }

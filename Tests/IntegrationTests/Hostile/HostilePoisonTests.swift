@@ -23,11 +23,14 @@ struct HostilePoisonTests {
         #expect(dead.map(\.subject) == ["s37"] && dead.first?.reason == "crashes" && dead.first?.crashes == crashes, "\(dead)")
         #expect(try await arena.status().succeeded == known + 64)
         #expect(arena.answers("batch") != nil)
-        let batches = arena.host.folder.read("data/state/villain/answers").split(separator: "\n").compactMap { $0.split(separator: "=").last }
+        let batches = arena.host.folder.read("data/state/villain/answers").split(separator: "\n").compactMap {
+            $0.split(separator: "=").last
+        }
         #expect(batches.contains("64"), "they were one batch: \(batches)")
         let deaths = try await arena.host.deaths(Arena.villain)
         // Once with all the others, then alone, until it is given up. What was known of the first death cannot be pinned on one event.
-        #expect((crashes...crashes + 1).contains(deaths.count) && deaths.allSatisfy { $0.verdict == "signal" }, "\(deaths.count): \(deaths)")
+        #expect(
+            (crashes...crashes + 1).contains(deaths.count) && deaths.allSatisfy { $0.verdict == "signal" }, "\(deaths.count): \(deaths)")
         // The innocent keep their attempt number.
         let innocent = arena.host.record(Arena.villain).lines.filter { $0.subject != "s37" }
         #expect(innocent.allSatisfy { $0.attempt == 1 })
@@ -61,7 +64,8 @@ struct HostilePoisonTests {
         let after = await arena.snapshot(like: before)
         #expect(after == before)
         FaultTable.shared.note(
-            row: 48, "poison that lies about its index", .c, verdict: verdicts.sorted().joined(separator: ", ") + "; found", tier: .standard,
+            row: 48, "poison that lies about its index", .c, verdict: verdicts.sorted().joined(separator: ", ") + "; found",
+            tier: .standard,
             failed: dead.count != 1 || after != before)
         try await arena.end()
     }

@@ -13,7 +13,9 @@ struct HostileProcessTests {
         guard let arena = try await Arena.make(.c, tier: tier, settings: ["timeout": "1s"]) else { return }
         try await arena.fight(
             Fault(row: 16, "fork bomb", "bomb", "timeout", "seccomp", "signal", slowestMillis: 3000))
-        if let answer = arena.answers("bomb"), tier != .off { #expect(answer.hasPrefix("E"), "no new processes without `processes:`: \(answer)") }
+        if let answer = arena.answers("bomb"), tier != .off {
+            #expect(answer.hasPrefix("E"), "no new processes without `processes:`: \(answer)")
+        }
         try await arena.end()
     }
 
@@ -79,7 +81,8 @@ struct HostileProcessTests {
     @Test("The host is killed: nothing of it is left after a second, whatever its workers do", arguments: Tier.allCases)
     func killedHost(_ tier: Tier) async throws {
         let words = [
-            (38, "host killed, worker spins", "spin"), (38, "host killed, worker stopped", "stop"), (58, "clears its death signal", "run-away"),
+            (38, "host killed, worker spins", "spin"), (38, "host killed, worker stopped", "stop"),
+            (58, "clears its death signal", "run-away"),
             (38, "host killed, many processes", "bomb"),
         ]
         for (row, fault, word) in words {

@@ -25,7 +25,8 @@ struct HostileSandboxTests {
             #expect(isDenied == denied, "\(word) in tier \(arena.tier.rawValue): \(answer)", sourceLocation: sourceLocation)
         }
         FaultTable.shared.note(
-            row: row, fault, .c, verdict: answer == "killed" ? "seccomp" : answer, tier: arena.tier, failed: denied.map { $0 != isDenied } ?? false)
+            row: row, fault, .c, verdict: answer == "killed" ? "seccomp" : answer, tier: arena.tier,
+            failed: denied.map { $0 != isDenied } ?? false)
     }
 
     private func probe(_ tier: Tier, sandbox: String = "", settings: [String: String] = [:]) async throws -> Arena {
@@ -41,7 +42,9 @@ struct HostileSandboxTests {
         let before = await arena.snapshot()
         let denied = tier != .off
         for word in ["fork", "clone", "exec"] { try await attempt(arena, row: 22, word, word, denied: denied) }
-        for word in ["mount", "bpf", "unshare", "io_uring", "raw socket"] { try await attempt(arena, row: 22, word, word, denied: denied ? true : nil) }
+        for word in ["mount", "bpf", "unshare", "io_uring", "raw socket"] {
+            try await attempt(arena, row: 22, word, word, denied: denied ? true : nil)
+        }
         // Whatever the tier: hard limits are hard. Root has a capability for it, unless it was taken away.
         try await attempt(arena, row: 22, "raise a limit", "limit", denied: denied || !TestUser.isRoot ? true : nil)
         try await arena.warmUp()
@@ -71,7 +74,8 @@ struct HostileSandboxTests {
         try await attempt(arena, row: 23, "writes /tmp", "write /tmp/capelet-probe-\(arena.host.pid)", denied: denied)
         try? FileManager.default.removeItem(atPath: "/tmp/capelet-probe-\(arena.host.pid)")
         try await attempt(arena, row: 23, "writes its own state folder", "write \(folder.file("data/state/villain/own"))", denied: false)
-        try await attempt(arena, row: 23, "writes another's state folder", "write \(folder.file("data/state/neighbour/theirs"))", denied: denied)
+        try await attempt(
+            arena, row: 23, "writes another's state folder", "write \(folder.file("data/state/neighbour/theirs"))", denied: denied)
         for (name, pid) in [("the host", arena.host.pid), ("a sibling", neighbour)] {
             try await attempt(arena, row: 23, "signals \(name)", "signal \(pid)", denied: denied)
             try await attempt(arena, row: 23, "reads memory of \(name)", "memory \(pid)", denied: denied)
@@ -123,7 +127,8 @@ struct HostileSandboxTests {
         let worker = try await arena.worker()
         let limits = FileManager.default.contents(atPath: "/proc/\(worker)/limits").map { String(decoding: $0, as: UTF8.self) } ?? ""
         func hard(_ name: String) -> String? {
-            limits.split(separator: "\n").first { $0.hasPrefix(name) }?.dropFirst(26).split(separator: " ").dropFirst().first.map(String.init)
+            limits.split(separator: "\n").first { $0.hasPrefix(name) }?.dropFirst(26).split(separator: " ").dropFirst().first.map(
+                String.init)
         }
         #expect(hard("Max open files") == "77", "\(limits)")
         #expect(hard("Max data size") == "\(99 << 20)", "\(limits)")

@@ -51,7 +51,8 @@ struct HostileTimeTests {
             // 16 MB behind the event that hangs, for the same subject and for others.
             for part in 0..<20 {
                 try await arena.host.send(
-                    (0..<200).map { #"{"subject":"wait-\#($0 % 50)","id":"\#(part)-\#($0)","payload":"success \#(padding)"}"# }, to: "hostile")
+                    (0..<200).map { #"{"subject":"wait-\#($0 % 50)","id":"\#(part)-\#($0)","payload":"success \#(padding)"}"# },
+                    to: "hostile")
             }
             let lambda = try await arena.status()
             #expect(lambda.inFlight <= 1024)
