@@ -6,6 +6,7 @@
 import FuzzSupport
 import WorkerProtocol
 
+/// What libFuzzer calls with each input.
 @c(LLVMFuzzerTestOneInput)
 public func fuzzOneInput(_ start: UnsafePointer<UInt8>?, _ size: Int) -> Int32 {
     var program = ChannelProgram(FuzzInput(UnsafeRawBufferPointer(start: start, count: size)))

@@ -8,6 +8,7 @@ import WorkerProtocol
 
 @testable import Frontend
 
+/// What libFuzzer calls with each input.
 @c(LLVMFuzzerTestOneInput)
 public func fuzzOneInput(_ start: UnsafePointer<UInt8>?, _ size: Int) -> Int32 {
     var input = FuzzInput(UnsafeRawBufferPointer(start: start, count: size))

@@ -7,6 +7,7 @@ import FuzzSupport
 
 @testable import Frontend
 
+/// What libFuzzer calls with each input.
 @c(LLVMFuzzerTestOneInput)
 public func fuzzOneInput(_ start: UnsafePointer<UInt8>?, _ size: Int) -> Int32 {
     var input = FuzzInput(UnsafeRawBufferPointer(start: start, count: size))

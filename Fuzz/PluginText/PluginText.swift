@@ -5,6 +5,7 @@
 import FuzzSupport
 @testable import Supervisor
 
+/// What libFuzzer calls with each input.
 @c(LLVMFuzzerTestOneInput)
 public func fuzzOneInput(_ start: UnsafePointer<UInt8>?, _ size: Int) -> Int32 {
     let bytes = UnsafeRawBufferPointer(start: start, count: size)
@@ -17,7 +18,9 @@ private func checkDescription(_ text: String) {
     guard let description = try? PluginDescription(parsing: text) else { return }
     always(!description.lambdas.isEmpty && description.threads > 0, "a description of nothing")
     for text in [description.version] + description.lambdas.flatMap({ [$0.name, $0.summary] + $0.handlers }) {
-        always(!text.unicodeScalars.contains { ($0.value < 0x20 && $0 != "\t") || (0x7F...0x9F).contains($0.value) }, "a control character in \(text)")
+        always(
+            !text.unicodeScalars.contains { ($0.value < 0x20 && $0 != "\t") || (0x7F...0x9F).contains($0.value) },
+            "a control character in \(text)")
     }
     always(Set(description.lambdas.map(\.name)).count == description.lambdas.count, "two lambdas of one name")
     var again = "plugin x \(description.version)\n"
