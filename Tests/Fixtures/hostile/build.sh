@@ -40,7 +40,7 @@ c_plugin() { # name source flags...
     "$CC" -std=gnu11 $flags "$@" -o "$out/$name.so" "$here/c/$source.c"
 }
 for name in neighbour faults liar probe; do c_plugin "$name" "$name"; done
-for how in crash hang thread patch table; do c_plugin "loads-$how" loads "-DLOADS=\"$how\""; done
+for how in crash hang thread patch patch-all table; do c_plugin "loads-$how" loads "-DLOADS=\"$how\""; done
 c_plugin loads-storage loads '-DLOADS="storage"' -DTHREAD_STORAGE
 c_plugin loads-symbol loads '-DLOADS="symbol"' -DMISSING_SYMBOL
 # A library that is not there at the time of loading.

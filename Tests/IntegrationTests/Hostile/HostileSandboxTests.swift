@@ -6,9 +6,10 @@ import Testing
 /// Rows 22 to 24, 51 and 57: what a sandbox denies, by tier. `off` has limits only, which these tests say too.
 @Suite(.serialized, .ownThreads)
 struct HostileSandboxTests {
-    /// What a sandbox answers to what it denies. (ESRCH: in a namespace of its own there is no such process. EAFNOSUPPORT, ENETUNREACH,
+    /// What a sandbox answers to what it denies. (ESRCH: in a namespace of its own there is no such process. EROFS: what covers a folder
+    /// cannot be written. EAFNOSUPPORT, ENETUNREACH,
     /// ECONNREFUSED: in a network of its own there is nobody.)
-    private static let denials = ["EPERM", "EACCES", "ESRCH", "EAGAIN", "ENOSYS", "EAFNOSUPPORT", "ENETUNREACH", "ENOENT", "killed"]
+    private static let denials = ["EPERM", "EACCES", "ESRCH", "EAGAIN", "ENOSYS", "EAFNOSUPPORT", "ENETUNREACH", "ENOENT", "EROFS", "killed"]
 
     /// Tries one thing; the answer is an error's name, `ok`, or `killed` if it cost the worker its life.
     private func attempt(
@@ -148,6 +149,18 @@ struct HostileSandboxTests {
         #expect(await eventually { try await arena.status().inFlight > 0 })
         arena.load.stop()
         #expect(try await arena.host.kill() < .seconds(1))
+    }
+
+    @Test("A constructor that makes libc's way to the kernel do nothing harms its own lambda only", arguments: [Tier.standard, .strict])
+    func patchedSystemCall(_ tier: Tier) async throws {
+        let arena = try await Arena(HostilePlugins.path("loads-patch-all"), tier: tier)
+        // Whether anything can be made of it is its own affair: the process that is to be copied may run on as its own copy.
+        try await arena.send([("s", "success"), ("s", "abort")])
+        _ = await eventually(within: .seconds(3)) { try await arena.status().lag == 0 }
+        FaultTable.shared.note(
+            row: 57, "constructor patches syscall()", .c, verdict: (try await arena.host.deaths(Arena.villain).last?.verdict) ?? "not served",
+            tier: tier)
+        try await arena.end()
     }
 
     @Test("The tier in force is said, for each plugin, and why", arguments: Tier.allCases)

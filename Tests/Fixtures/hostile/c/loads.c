@@ -56,12 +56,12 @@ __attribute__((constructor)) static void construct(void) {
         pthread_t thread;
         pthread_create(&thread, NULL, idle, NULL);
     }
-    if (is("patch")) {
+    if (is("patch-all")) disable((void *)syscall);
+    if (is("patch") || is("patch-all")) {
         disable((void *)prctl);
         disable((void *)setrlimit);
         disable((void *)prlimit);
         disable((void *)setpgid);
-        disable((void *)syscall);
     }
 }
 
