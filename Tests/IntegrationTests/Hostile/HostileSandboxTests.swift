@@ -9,7 +9,9 @@ struct HostileSandboxTests {
     /// What a sandbox answers to what it denies. (ESRCH: in a namespace of its own there is no such process. EROFS: what covers a folder
     /// cannot be written. EAFNOSUPPORT, ENETUNREACH,
     /// ECONNREFUSED: in a network of its own there is nobody.)
-    private static let denials = ["EPERM", "EACCES", "ESRCH", "EAGAIN", "ENOSYS", "EAFNOSUPPORT", "ENETUNREACH", "ENOENT", "EROFS", "killed"]
+    private static let denials = [
+        "EPERM", "EACCES", "ESRCH", "EAGAIN", "ENOSYS", "EAFNOSUPPORT", "ENETUNREACH", "ENOENT", "EROFS", "killed",
+    ]
 
     /// Tries one thing; the answer is an error's name, `ok`, or `killed` if it cost the worker its life.
     private func attempt(
@@ -158,7 +160,8 @@ struct HostileSandboxTests {
         try await arena.send([("s", "success"), ("s", "abort")])
         _ = await eventually(within: .seconds(3)) { try await arena.status().lag == 0 }
         FaultTable.shared.note(
-            row: 57, "constructor patches syscall()", .c, verdict: (try await arena.host.deaths(Arena.villain).last?.verdict) ?? "not served",
+            row: 57, "constructor patches syscall()", .c,
+            verdict: (try await arena.host.deaths(Arena.villain).last?.verdict) ?? "not served",
             tier: tier)
         try await arena.end()
     }
