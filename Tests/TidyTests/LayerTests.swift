@@ -15,7 +15,7 @@ import Testing
         ["Routing"],
         ["Telemetry"],
         ["WorkerProtocol"],
-        ["CWorkerProtocol", "CLinux", "ProjectTemplate"],
+        ["CWorkerProtocol", "CLinux", "CSeccomp", "ProjectTemplate"],
     ]
 
     /// What comes from elsewhere is known in one place, so that it can be replaced there.
