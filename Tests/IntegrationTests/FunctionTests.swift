@@ -214,8 +214,8 @@ struct FunctionTests {
         #expect(try await host.capelet("reload").code == 0)
         try await send(expecting: 4, 7)
         let copies = try FileManager.default.contentsOfDirectory(atPath: host.folder.file("data/generations"))
-        #expect(copies.count { $0.hasPrefix("libplain.so-") } == 2)
-        // What was lost of its plugin's workers is what was left behind on purpose.
+        #expect(copies.count { $0.hasPrefix("libplain.so-") } == 3, "both versions, and what was refused: \(copies)")
+        // Only what was replaced has ended.
         #expect(Set(try await host.deaths("version").map(\.verdict)).isSubset(of: ["reload"]))
         try await host.stop()
     }
