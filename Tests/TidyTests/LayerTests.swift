@@ -26,6 +26,7 @@ import Testing
         "GRDB": ["Journal"], "GRDBSQLite": ["Journal"],
         "Yams": ["Routing"],
         "Histogram": ["Telemetry"],
+        "CSeccomp": ["Supervisor"],
     ]
 
     /// What belongs to the processes of plugins.
@@ -51,7 +52,7 @@ import Testing
 
     @Test func everyModuleHasALayer() throws {
         let sources = Repository.root.appendingPathComponent("Sources").path
-        let known = Set(Self.layers.joined()).union(["capelet-worker", "CLibC", "CFFI"])
+        let known = Set(Self.layers.joined()).union(["capelet-worker", "CLibC", "CFFI", "CSeccomp"])
         for module in try FileManager.default.contentsOfDirectory(atPath: sources) {
             #expect(known.contains(module), "Sources/\(module) has no place in the layers; see Docs/ARCHITECTURE.md")
         }
