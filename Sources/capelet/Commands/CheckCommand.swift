@@ -48,7 +48,8 @@ struct CheckCommand: ParsableCommand {
             report.warnings = table.warnings + Self.missingPlugins(table)
             let functions = FunctionCheck.run(table: table, file: path)
             report.warnings += functions.warnings
-            if !functions.problems.isEmpty { throw RoutingError(problems: functions.problems) }
+            let shown = functions.problems.prefix(50)
+            if !shown.isEmpty { throw RoutingError(problems: Array(shown), omitted: functions.problems.count - shown.count) }
         } catch {
             report.ok = false
             report.problems = error.problems.map {
