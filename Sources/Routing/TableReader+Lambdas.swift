@@ -146,7 +146,8 @@ extension TableReader {
         sandbox.read = paths("read", in: inner)
         sandbox.write = paths("write", in: inner)
         if sandbox.require > sandbox.tier, let at = inner.value("require")?.position {
-            let message = "\(inner.name("require")) is \(sandbox.require.rawValue), which is stronger than its tier, \(sandbox.tier.rawValue)"
+            let message =
+                "\(inner.name("require")) is \(sandbox.require.rawValue), which is stronger than its tier, \(sandbox.tier.rawValue)"
             log.add(at, message, hint: "write tier: \(sandbox.require.rawValue) too")
         }
         guard let names = inner.value("environment"), !names.isNull, !names.isEmptyList else { return }
