@@ -12,7 +12,7 @@ internal import WorkerProtocol
 extension Supervisor {
     /// How often all workers are looked at.
     static let recyclingMillis: Int64 = 1000
-    /// How often some of them are.
+    /// How often some of them are at most.
     static let recyclingStepMillis: Int64 = 25
 
     /// How long after a worker was recycled by memory the next one of its lambda is, unless it would reach the limit soon.
@@ -24,13 +24,12 @@ extension Supervisor {
     func checkRecycling(nowMillis: Int64) {
         guard !handles.isEmpty, !isShuttingDown, !startsNothing else { return }
         guard nowMillis >= recyclingNextMillis else { return wake(at: recyclingNextMillis) }
-        let most = handles.count / Int(Self.recyclingMillis / Self.recyclingStepMillis) + 1
         // Few workers: all at once, and then not for a second.
-        let isAll = handles.count <= 4
-        if isAll { recyclingCursor = 0 }
-        recyclingNextMillis = nowMillis + (isAll ? Self.recyclingMillis : Self.recyclingStepMillis)
+        let steps = min(Int(Self.recyclingMillis / Self.recyclingStepMillis), (handles.count + 3) / 4)
+        recyclingNextMillis = nowMillis + Self.recyclingMillis / Int64(steps)
         wake(at: recyclingNextMillis)
-        var left = isAll ? handles.count : most
+        var left = (handles.count + steps - 1) / steps
+        if steps == 1 { recyclingCursor = 0 }
         for id in handles.keys.filter({ $0 > recyclingCursor }).sorted().prefix(left) {
             recyclingCursor = id
             left -= 1
