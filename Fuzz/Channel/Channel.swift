@@ -6,7 +6,7 @@
 import FuzzSupport
 import WorkerProtocol
 
-/// Called by libFuzzer with each input. Returns 0; a promise that does not hold is a trap.
+/// What libFuzzer calls with each input.
 @c(LLVMFuzzerTestOneInput)
 public func fuzzOneInput(_ start: UnsafePointer<UInt8>?, _ size: Int) -> Int32 {
     var program = ChannelProgram(FuzzInput(UnsafeRawBufferPointer(start: start, count: size)))

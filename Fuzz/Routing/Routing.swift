@@ -8,7 +8,7 @@ import FuzzSupport
 
 @testable import Routing
 
-/// Called by libFuzzer with each input. Returns 0; a promise that does not hold is a trap.
+/// What libFuzzer calls with each input.
 @c(LLVMFuzzerTestOneInput)
 public func fuzzOneInput(_ start: UnsafePointer<UInt8>?, _ size: Int) -> Int32 {
     guard let text = String(validating: UnsafeRawBufferPointer(start: start, count: size), as: UTF8.self) else { return 0 }
@@ -62,6 +62,7 @@ private func check(_ table: RouteTable) {
         for (name, lambda) in table.lambdas {
             let other = again.lambdas[name]
             always(other?.settings.map(\.text) == lambda.settings.map(\.text), "other settings of \(name):\n\(written)")
+            always(other?.function?.arguments == lambda.function?.arguments, "other arguments of \(name):\n\(written)")
             always(other?.config == lambda.config, "another configuration of \(name):\n\(written)")
             always(other?.environment == lambda.environment, "another environment of \(name):\n\(written)")
         }

@@ -5,14 +5,23 @@ struct RoutingText {
     private(set) var text = ""
 
     /// Settings whose texts are names, paths or addresses, and not numbers or words of the file's syntax.
-    private static let texts: Set<String> = ["plugins", "data", "listen.http", "listen.resp", "source.directory", "plugin", "lambda"]
+    private static let texts: Set<String> = [
+        "plugins", "data", "listen.http", "listen.resp", "tokens.admin", "tokens.producers", "tokens", "source.directory", "plugin",
+        "lambda",
+        "library", "function", "signature", "output",
+    ]
+    /// Settings that are left out where there is nothing to say.
+    private static let optional: Set<String> = [
+        "libraries", "listen.resp", "listen.hosts", "tokens.admin", "tokens.producers", "tokens", "cpu", "processors",
+    ]
     /// Settings that are lists: written from what they hold.
-    private static let lists = ["after", "filter.", "sandbox.read", "sandbox.write", "sandbox.environment"]
+    private static let lists = ["after", "arguments", "filter.", "sandbox.read", "sandbox.write", "sandbox.environment"]
 
     init(_ table: RouteTable) {
         text = "{"
-        write(table.settings.filter { $0.key != "libraries" })
-        text += ", libraries: \(Self.list(table.libraries))"
+        let hosts = table.listen.hosts.isEmpty ? [:] : ["listen": "hosts: \(Self.list(table.listen.hosts))"]
+        write(table.settings.filter { $0.key != "libraries" && $0.key != "listen.hosts" }, adding: hosts)
+        if !table.libraries.isEmpty { text += ", libraries: \(Self.list(table.libraries))" }
         text += ", domains: {"
         for domain in table.domains.values {
             text += Self.quoted(domain.name) + ": {lambdas: " + Self.list(domain.lambdas) + ", "
@@ -24,7 +33,9 @@ struct RoutingText {
             text += Self.quoted(lambda.name) + ": {"
             write(
                 lambda.settings.filter { setting in
+                    // What lives in a library has no plugin, no name there and no configuration.
                     !Self.lists.contains { setting.key.hasPrefix($0) } && (setting.key != "plugin" || lambda.plugin != nil)
+                        && (setting.key != "lambda" || lambda.function == nil)
                 },
                 adding: [
                     "sandbox": "read: \(Self.list(lambda.sandbox.read)), write: \(Self.list(lambda.sandbox.write)), "
@@ -32,7 +43,12 @@ struct RoutingText {
                 ])
             text += ", after: \(Self.list(lambda.after)), filter: {" + Self.filter(lambda.filter) + "}, environment: {"
             for (name, value) in lambda.environment { text += Self.quoted(name) + ": " + Self.quoted(value) + ", " }
-            text += "}, config: " + Self.config(lambda.config) + "}, "
+            text += "}"
+            if let function = lambda.function {
+                text += ", arguments: [" + function.arguments.map(Self.argument).joined(separator: ", ") + "]}, "
+            } else {
+                text += ", config: " + Self.config(lambda.config) + "}, "
+            }
         }
         text += "}}"
     }
@@ -40,7 +56,7 @@ struct RoutingText {
     /// Writes settings as a mapping's entries; those with a dot in their key go into a mapping of their own, along with `adding`.
     private mutating func write(_ settings: SettingTexts, adding: [String: String] = [:]) {
         var sections: [(name: String, entries: [String])] = []
-        for (key, value) in settings {
+        for (key, value) in settings where value != "none" || !Self.optional.contains(key) {
             let shown = Self.texts.contains(key) ? Self.quoted(value) : value
             if let (section, inner) = key.components(around: ".") {
                 if sections.last?.name != section { sections.append((section, [])) }
@@ -77,6 +93,14 @@ struct RoutingText {
         case .secretFile(let path): "{file: \(quoted(path))}"
         case .array(let values): "[" + values.map(config).joined(separator: ", ") + "]"
         case .object(let entries): "{" + entries.map { "? " + quoted($0.key) + " : " + config($0.value) }.joined(separator: ", ") + "}"
+        }
+    }
+
+    private static func argument(_ argument: FunctionArgument) -> String {
+        switch argument {
+        case .text(let text): quoted(text.hasPrefix("$") ? "$" + text : text)
+        case .integer, .float, .bool, .null: argument.text
+        default: quoted(argument.text)
         }
     }
 

@@ -1,6 +1,7 @@
 import Glibc
 import Routing
 import Testing
+import WorkerProtocol
 
 @testable import Supervisor
 
