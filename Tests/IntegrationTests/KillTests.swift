@@ -132,7 +132,8 @@ struct KillTests {
 
     private static func killOne(_ victim: Victim, of host: TestHost) async {
         guard let lambdas = try? await host.status().lambdas else { return }
-        let workers = Set(lambdas.flatMap(\.workers).map(\.pid))
+        // A worker that is still to be made has no number yet; 0 would stand for this process's own group.
+        let workers = Set(lambdas.flatMap(\.workers).map(\.pid).filter { $0 > 0 })
         let children = host.children
         let keepers = children.filter { $0.parent == host.pid }.map(\.pid)
         let candidates =
