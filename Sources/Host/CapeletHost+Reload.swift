@@ -138,15 +138,22 @@ extension CapeletHost {
     private func waitForWorkers(table: RouteTable, plan: HostPlan, old: State, required: String?) async -> [String] {
         let boot = plan.generations.keys.compactMap { table.lambdas[$0]?.limits.boot }.max() ?? .seconds(10)
         let deadline = ContinuousClock.now + boot * 4 + .seconds(2)
+        func refusals() -> [String] {
+            state.withLock { $0.refused }.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }
+        }
         while true {
             let supervisor = await engine.status(routes: []).supervisor
-            let refused = state.withLock { $0.refused }
-            if !refused.isEmpty { return refused.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" } }
+            let refused = refusals()
+            if !refused.isEmpty { return refused }
             let waiting = supervisor.pools.filter { pool in
                 let isNew = old.plan.generations[pool.lambda] == nil || pool.lambda == required
                 return pool.candidate != nil || (isNew && pool.ready == 0 && pool.wanted > 0)
             }
-            if waiting.isEmpty { return [] }
+            if waiting.isEmpty {
+                // A candidate that was given up is gone at once, and why is told in the engine's same turn, but later: ask in its next one.
+                _ = await engine.status(routes: [])
+                return refusals()
+            }
             // A lambda without an old state to go back to is not given up by the supervisor; that its breaker opens says that it does not come up.
             let broken = state.withLock { $0.broken }
             let failures = waiting.compactMap { pool in broken[pool.lambda].map { "\(pool.lambda): \($0)" } }

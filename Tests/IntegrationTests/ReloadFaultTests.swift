@@ -120,12 +120,12 @@ struct ReloadFaultTests {
         #expect(await eventually { try await host.lambda("sup-work").state == "broken" })
         #expect(await eventually { try await host.lambda("obey").succeeded == 1 }, "its neighbour goes on")
         let deaths = try await host.deaths("sup-work").count
-        #expect(deaths >= 6)
+        #expect(deaths >= 3)
         try host.folder.write("data/state/sup-work/mended", "")
         let begin = ContinuousClock.now
         #expect(try await host.capelet("reload").code == 0)
         #expect(await eventually { try await host.lambda("sup-work").succeeded == 1 })
-        #expect(ContinuousClock.now - begin < .seconds(15), "without the reload the next try would come after 30 s")
+        #expect(ContinuousClock.now - begin < .seconds(15), "without the reload the next try would come after 30 s, or never")
         #expect(try await host.lambda("sup-work").state == "running")
         try await host.settled()
         try await host.stop()
