@@ -47,6 +47,8 @@ final class Keeper {
     var inFlight: KeeperSpawn?
     /// Look at the children again soon, although no signal announces anything.
     var unsettled = false
+    /// When to look at them all the same, by the monotonic clock.
+    var nextCheckMillis: Int64 = 0
 
     /// How long a template may take for a clone.
     static let cloneMillisMax: Int64 = 5_000
@@ -91,10 +93,14 @@ final class Keeper {
             _ = poll(&waits, nfds_t(waits.count), timeout())
             if waits[3].revents != 0 { readTemplateOutput() }
             if waits[2].revents != 0 { readTemplate() }
-            if waits[1].revents != 0 { drainChildSignals() }
-            // Always: cheap, and a death is never missed because its signal was taken with an earlier one.
-            noteDeaths()
-            settle()
+            let isSignalled = waits[1].revents != 0
+            if isSignalled { drainChildSignals() }
+            // Not in every turn: with 1,000 workers it takes a millisecond. A death comes with a signal, and all are looked for after all
+            // signals were taken; what comes without one is looked for now and then.
+            if isSignalled || unsettled || capelet_linux_monotonic_millis() >= nextCheckMillis {
+                noteDeaths()
+                settle()
+            }
             checkClone()
             if waits[0].revents != 0 { readHost() }
             sendNextSpawn()

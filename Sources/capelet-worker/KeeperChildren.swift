@@ -75,7 +75,10 @@ extension Keeper {
         let anyEnded = workers.contains { $0.ended }
         for worker in workers where worker.ended { kill(-worker.process, SIGKILL) }
         // A clone in progress has a child of ours whose pid only the template knows, until it has told it. `cloneMillisMax` bounds this.
-        if inFlight != nil { return }
+        if inFlight != nil {
+            unsettled = anyEnded
+            return
+        }
         // The list may miss one while others come and go (proc(5)), so it has to come out empty twice. A fork bomb can make this last, so
         // it is not done to the end in one go.
         var empty = 0
@@ -99,6 +102,7 @@ extension Keeper {
             unsettled = true
             return
         }
+        nextCheckMillis = capelet_linux_monotonic_millis() + Keeper.orphanCheckMillis
         if !anyEnded { return }
         for worker in workers where worker.ended {
             tellHost(CAPELET_KEEPER_DIED, id: worker.id, body: bytes(of: bury(worker.process)))
@@ -107,7 +111,17 @@ extension Keeper {
     }
 
     private func orphanedChildren() -> [pid_t] {
-        childrenOfThisProcess().filter { child in child != templateProcess && !workers.contains { $0.process == child } }
+        // Both lists are in the order in which the processes were made, so that of many workers not each is looked for among all.
+        var next = 0
+        return childrenOfThisProcess().filter { child in
+            if child == templateProcess { return false }
+            if next >= workers.count || workers[next].process != child {
+                guard let place = workers.firstIndex(where: { $0.process == child }) else { return true }
+                next = place
+            }
+            next += 1
+            return false
+        }
     }
 
     /// All children, the dead ones that nobody has reaped included. This process has one thread, so its children are that thread's. Empty

@@ -128,6 +128,8 @@ extension Keeper {
         tellHost(CAPELET_KEEPER_STARTED, id: spawn.id, value: UInt64(process), descriptors: descriptor >= 0 ? [descriptor] : [])
         if descriptor >= 0 { close(descriptor) }
         if spawn.signal != 0 { signal(worker: spawn.id, number: spawn.signal) }
+        // It may have died before it was one of ours: its signal is taken then.
+        if capelet_linux_child_state(process) != 0 { unsettled = true }
     }
 
     /// A template that does not answer is stopped or spoilt; it is killed, and what it made by then is an orphan.
