@@ -26,6 +26,7 @@ struct ControlGroupLayout {
         let names = Controller.allCases.filter { bases[$0] != nil }.map(\.rawValue)
         report.words = "cgroup \(isUnified ? "v2" : "v1") (\(names.joined(separator: ", ")))"
         report.hasProcessors = bases[.cpu] != nil
+        report.hasTasks = bases[.pids] != nil
         return report
     }
 

@@ -17,6 +17,8 @@ public final class ControlGroups {
         public var lacks: String?
         /// Whether processor time is shared between groups.
         public var hasProcessors = false
+        /// Whether processes and threads are counted by group.
+        public var hasTasks = false
 
         /// Nothing, and why.
         public init(lacks: String? = nil) { self.lacks = lacks }

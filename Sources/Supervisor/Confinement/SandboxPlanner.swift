@@ -28,6 +28,7 @@ public final class SandboxPlanner: Sendable {
         self.groups = groups.words
         noGroups = groups.lacks
         hasCPUGroup = groups.hasProcessors
+        hasTaskGroup = groups.hasTasks
         userRange = users
         self.users = LambdaUsers(path: data + "/users", range: users)
     }
@@ -64,7 +65,8 @@ public final class SandboxPlanner: Sendable {
         }
         try StateFolder.give(state, to: sandbox.user)
         if let user = sandbox.user { warn(of: sources + settings.read, user: user, in: &sandbox) }
-        if sandbox.user != nil || sandbox.tier == .strict {
+        // Counts everything that the user id has on this machine, also of another host with the same range: only where nothing better does.
+        if !hasTaskGroup, sandbox.user != nil || sandbox.tier == .strict {
             sandbox.processesLimit = (route.workers + 1) * (LambdaSandbox.threadsMax + settings.processes)
         }
         describe(&sandbox)

@@ -165,6 +165,16 @@ import Testing
         #expect(try plan(support, place: place).lacks.contains("no user id of its own: Operation not permitted"))
     }
 
+    @Test("Where groups count processes, the user id's limit does not")
+    func groupsCount() throws {
+        let place = try Place()
+        var report = ControlGroups.Report()
+        report.hasTasks = true
+        let planner = SandboxPlanner(support: Self.support(root: true), data: place.data, users: 58_000...58_009, groups: report)
+        let sandbox = try planner.plan(Self.route(), state: place.data + "/state/work", sources: [], libraries: [])
+        #expect(sandbox.user == 58_000 && sandbox.processesLimit == nil)
+    }
+
     @Test("A file system that keeps a lambda's own user out is named")
     func unreadable() throws {
         let place = try Place()
