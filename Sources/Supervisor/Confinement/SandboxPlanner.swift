@@ -14,6 +14,7 @@ public final class SandboxPlanner: Sendable {
     let noGroups: String?
     /// Whether control groups weigh workers against the host in processor time.
     public let hasCPUGroup: Bool
+    private let hasTaskGroup: Bool
     private let data: String
     private let users: LambdaUsers
     private let userRange: ClosedRange<UInt32>
