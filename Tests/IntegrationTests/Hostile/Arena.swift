@@ -34,6 +34,9 @@ final class Arena: Sendable {
         try HostilePlugins.install(plugin, as: "hostile", in: host)
         try HostilePlugins.install(HostilePlugins.path("neighbour"), as: "neighbour", in: host)
         try await host.start(path: "/healthz")
+        guard await eventually({ [host] in try await !host.lambda(Self.neighbour).workers.isEmpty }) else {
+            throw TestTrouble("the neighbour is not served: \(host.log.suffix(3000))")
+        }
         pid = host.pid
         load = SteadyLoad(host: host)
         loading = Task(executorPreference: TestThreads.shared) { [load] in await load.run() }
@@ -143,7 +146,9 @@ final class Arena: Sendable {
         _ = await eventually { self.host.record(Self.neighbour).finished == expected }
         let record = host.record(Self.neighbour)
         let missing = expected.subtracting(record.finished)
-        #expect(missing.isEmpty, "the neighbour lacks \(missing.count) of \(expected.count) events", sourceLocation: sourceLocation)
+        #expect(
+            missing.isEmpty, "the neighbour lacks \(missing.count) of \(expected.count) events: \(missing.isEmpty ? "" : host.log)",
+            sourceLocation: sourceLocation)
         #expect(record.finished.count == expected.count, sourceLocation: sourceLocation)
         #expect(record.runs.values.allSatisfy { $0 == 1 }, "an event of the neighbour ran more than once", sourceLocation: sourceLocation)
         #expect(record.inversions == [], sourceLocation: sourceLocation)
