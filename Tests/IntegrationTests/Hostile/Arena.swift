@@ -106,13 +106,13 @@ final class Arena: Sendable {
     }
 
     /// A picture of what must not change, with the load at rest and the workers there.
-    func snapshot(like before: ArenaSnapshot? = nil) async -> ArenaSnapshot {
+    func snapshot(like before: ArenaSnapshot? = nil, groupsKept: Int = 0) async -> ArenaSnapshot {
         await load.halt()
         var last = ArenaSnapshot(of: host)
         if let before {
             _ = await eventually(within: .seconds(8), every: .milliseconds(15)) {
                 last = ArenaSnapshot(of: self.host)
-                return last == before
+                return last.isLike(before, groupsKept: groupsKept)
             }
         } else {
             // Until it has stood still for a while: connections that are being closed, processes that are being made.
