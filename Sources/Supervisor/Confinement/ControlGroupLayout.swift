@@ -48,7 +48,8 @@ struct ControlGroupLayout {
                 let path = groups[controller.rawValue]
             else { continue }
             let folder = root + mount.folder(of: path) + "/" + name
-            guard mkdir(folder, 0o755) == 0 || errno == EEXIST else {
+            // One that is there may be another user's, left by a host that had this pid.
+            guard mkdir(folder, 0o755) == 0 || errno == EEXIST, access(folder, W_OK) == 0 else {
                 reasons.append("\(folder): \(SystemCallError.text(errno))")
                 continue
             }

@@ -34,6 +34,9 @@ final class Arena: Sendable {
         try HostilePlugins.install(plugin, as: "hostile", in: host)
         try HostilePlugins.install(HostilePlugins.path("neighbour"), as: "neighbour", in: host)
         try await host.start(path: "/healthz")
+        guard await eventually({ [host] in try await !host.lambda(Self.neighbour).workers.isEmpty }) else {
+            throw TestTrouble("the neighbour is not served: \(host.log.suffix(3000))")
+        }
         pid = host.pid
         load = SteadyLoad(host: host)
         loading = Task(executorPreference: TestThreads.shared) { [load] in await load.run() }
@@ -103,13 +106,13 @@ final class Arena: Sendable {
     }
 
     /// A picture of what must not change, with the load at rest and the workers there.
-    func snapshot(like before: ArenaSnapshot? = nil) async -> ArenaSnapshot {
+    func snapshot(like before: ArenaSnapshot? = nil, groupsKept: Int = 0) async -> ArenaSnapshot {
         await load.halt()
         var last = ArenaSnapshot(of: host)
         if let before {
             _ = await eventually(within: .seconds(8), every: .milliseconds(15)) {
                 last = ArenaSnapshot(of: self.host)
-                return last == before
+                return last.isLike(before, groupsKept: groupsKept)
             }
         } else {
             // Until it has stood still for a while: connections that are being closed, processes that are being made.
@@ -143,7 +146,9 @@ final class Arena: Sendable {
         _ = await eventually { self.host.record(Self.neighbour).finished == expected }
         let record = host.record(Self.neighbour)
         let missing = expected.subtracting(record.finished)
-        #expect(missing.isEmpty, "the neighbour lacks \(missing.count) of \(expected.count) events", sourceLocation: sourceLocation)
+        #expect(
+            missing.isEmpty, "the neighbour lacks \(missing.count) of \(expected.count) events: \(missing.isEmpty ? "" : host.log)",
+            sourceLocation: sourceLocation)
         #expect(record.finished.count == expected.count, sourceLocation: sourceLocation)
         #expect(record.runs.values.allSatisfy { $0 == 1 }, "an event of the neighbour ran more than once", sourceLocation: sourceLocation)
         #expect(record.inversions == [], sourceLocation: sourceLocation)

@@ -45,11 +45,11 @@ struct HostileMemoryTests {
     @Test("A slow leak: the worker is replaced in time, and nothing is lost")
     func leak() async throws {
         guard let arena = try await Arena.make(.c, tier: .standard, settings: ["memory": "64MiB", "timeout": "10s"]) else { return }
-        let count = 150
-        try await arena.fight(
-            Fault(row: 15, "slow leak", "leak", shows: { _ in "replaced, nothing lost" })
-        ) {
-            for number in 0..<count { try await arena.send([("leak-\(number % 5)", "leak")]) }
+        let count = 300
+        var fault = Fault(row: 15, "slow leak", "leak", shows: { _ in "replaced, nothing lost" })
+        fault.groupsKept = 1
+        try await arena.fight(fault) {
+            try await arena.send((0..<count).map { ("leak-\($0 % 5)", "leak") })
         }
         #expect(try await arena.host.dead(Arena.villain).isEmpty)
         #expect(try await arena.host.deaths(Arena.villain).isEmpty, "it was replaced before it could die of its limit")

@@ -8,16 +8,23 @@ struct HostileReuseTests {
     @Test("A stranger under a dead worker's pid, and under a dead template's, outlives timeouts, reloads and the end of the host")
     func strangers() async throws {
         guard let arena = try await Arena.make(.c, tier: .standard) else { return }
-        try await arena.warmUp()
-        let worker = try await arena.worker()
-        let keeper = ProcessTable.parent(of: worker) ?? 0
-        let template = try #require(arena.host.children.first { $0.parent == keeper && $0.pid != worker }).pid
         var strangers: [ChildProcess] = []
-        for pid in [template, worker] {
-            kill(pid, SIGKILL)
-            #expect(await eventually { kill(pid, 0) != 0 }, "its keeper reaps it")
-            strangers.append(try await Self.stranger(pid, folder: arena.host.folder))
+        for isTemplate in [true, false] {
+            // Others take pids too: then it is another pid's turn.
+            for _ in 0..<8 {
+                try await arena.warmUp()
+                let worker = try await arena.worker()
+                let keeper = ProcessTable.parent(of: worker) ?? 0
+                let template = arena.host.children.first { $0.parent == keeper && $0.pid != worker }?.pid
+                guard let pid = isTemplate ? template : worker else { continue }
+                kill(pid, SIGKILL)
+                #expect(await eventually { ProcessTable.parent(of: pid) != keeper }, "its keeper reaps it")
+                guard let stranger = try await Self.stranger(pid, folder: arena.host.folder) else { continue }
+                strangers.append(stranger)
+                break
+            }
         }
+        #expect(strangers.count == 2, "the pids could not be had")
         // Everything that makes the host kill: a deadline, a reload, the end.
         for word in ["sleep", "spin", "abort"] { try await arena.send([("s", word), ("s", "success")]) }
         try await arena.settled()
@@ -34,15 +41,15 @@ struct HostileReuseTests {
         FaultTable.shared.note(row: 52, "pid reuse", .c, verdict: "nobody else signalled", tier: .standard)
     }
 
-    /// A process of ours with this pid. Others take pids too, so it may need some tries.
-    private static func stranger(_ pid: pid_t, folder: TestFolder) async throws -> ChildProcess {
-        for _ in 0..<200 {
+    /// A process of ours with this pid; nil: others were faster.
+    private static func stranger(_ pid: pid_t, folder: TestFolder) async throws -> ChildProcess? {
+        for _ in 0..<40 where kill(pid, 0) != 0 {
             try Data("\(pid - 1)".utf8).write(to: URL(fileURLWithPath: "/proc/sys/kernel/ns_last_pid"))
             let child = try ChildProcess("sleep", ["600"], output: folder.file("stranger"), errors: folder.file("stranger"))
             if child.pid == pid { return child }
             child.send(SIGKILL)
             try await child.wait()
         }
-        throw TestTrouble("pid \(pid) could not be had")
+        return nil
     }
 }

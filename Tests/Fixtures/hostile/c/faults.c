@@ -187,9 +187,11 @@ static int32_t villain(void *state, const capelet_event *event, capelet_result *
     else if (!strcmp(word, "private")) eat_private(word);
     else if (!strcmp(word, "shared")) eat_shared(word);
     else if (!strcmp(word, "leak")) {
-        volatile char *block = malloc(1 << 20);
+        // 8 MiB a second: the host looks once a second.
+        volatile char *block = malloc(256 << 10);
         if (!block) abort();
-        for (size_t at = 0; at < 1 << 20; at += 4096) block[at] = 1;
+        for (size_t at = 0; at < 256 << 10; at += 4096) block[at] = 1;
+        hold("30");
     } else if (!strcmp(word, "bomb")) {
         bomb(word);
         sleep_for_ever();
@@ -213,14 +215,14 @@ static int32_t villain(void *state, const capelet_event *event, capelet_result *
 static void batch(void *state, const capelet_event *const *events, size_t count, int32_t *statuses, capelet_result *const *results) {
     (void)state, (void)results;
     char buffer[256];
-    for (size_t i = 0; i < count; i++) villain_record('B', events[i]);
     villain_answer("batch", "%zu", count);
     for (size_t i = 0; i < count; i++) {
+        villain_record('B', events[i]);
         if (!strcmp(villain_word(events[i], buffer, sizeof buffer), "poison")) abort();
         if (!strncmp(buffer + 1, "hold ", 5)) hold(buffer + 6);
         statuses[i] = CAPELET_SUCCESS;
+        villain_record('E', events[i]);
     }
-    for (size_t i = 0; i < count; i++) villain_record('E', events[i]);
 }
 
 // MARK: start: dies at every start
