@@ -206,6 +206,32 @@ static inline int *capelet_linux_thread_id_word(void) {
     return word;
 }
 
+/// clone(2) without libc, whose functions a plugin's load-time constructor may have changed: a template that took a made-up 0 for the answer would
+/// go on as its own copy. Returns what the kernel says.
+static inline long capelet_linux_raw_clone(unsigned long flags, int *thread_id_word) {
+#if defined(__x86_64__)
+    long result;
+    register int *word __asm__("r10") = thread_id_word;
+    register long storage __asm__("r8") = 0;
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "a"((long)SYS_clone), "D"(flags), "S"(0L), "d"(0L), "r"(word), "r"(storage)
+                     : "rcx", "r11", "memory");
+    return result;
+#elif defined(__aarch64__)
+    register long number __asm__("x8") = SYS_clone;
+    register long result __asm__("x0") = (long)flags;
+    register long stack __asm__("x1") = 0;
+    register long parent __asm__("x2") = 0;
+    register long storage __asm__("x3") = 0;
+    register int *word __asm__("x4") = thread_id_word;
+    __asm__ volatile("svc 0" : "+r"(result) : "r"(number), "r"(stack), "r"(parent), "r"(storage), "r"(word) : "memory");
+    return result;
+#else
+#error "tell this file how to call the kernel"
+#endif
+}
+
 /// Makes a sibling: a copy of the calling, single-threaded process whose parent is this one's parent. Returns its pid here, 0 in
 /// the copy, or a negative errno. `thread_id_word`: see above; the copy's own thread id is written there.
 static inline pid_t capelet_linux_clone_sibling(int *thread_id_word) {
@@ -214,13 +240,9 @@ static inline pid_t capelet_linux_clone_sibling(int *thread_id_word) {
     long known = syscall(SYS_get_robust_list, 0, &robust, &robust_size);
     unsigned long flags = CLONE_PARENT | SIGCHLD;
     if (thread_id_word != NULL) flags |= CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
-#if defined(__x86_64__)
-    long pid = syscall(SYS_clone, flags, NULL, NULL, thread_id_word, NULL);
-#else
-    long pid = syscall(SYS_clone, flags, NULL, NULL, NULL, thread_id_word);
-#endif
+    long pid = capelet_linux_raw_clone(flags, thread_id_word);
     if (pid == 0 && known == 0 && robust != NULL) syscall(SYS_set_robust_list, robust, robust_size);
-    return pid < 0 ? (pid_t)-errno : (pid_t)pid;
+    return (pid_t)pid;
 }
 
 // MARK: time and processors
