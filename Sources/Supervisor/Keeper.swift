@@ -183,6 +183,7 @@ final class Keeper {
             id: id, key: key, generation: generation, pid: pid, pidfd: pidfd, socket: sockets[0], outputPipe: output[0],
             errorPipe: error[0], deadlineMillis: nowMillis + spec.route.limits.boot.wholeMillis)
         keeper.group = group
+        group?.closeEntry()
         return keeper
     }
 

@@ -53,6 +53,7 @@ extension Supervisor {
                 settingsFile, channel.inboxDescriptor, channel.outboxDescriptor, channel.bell, channel.workerSocket, output[1], error[1],
             ] + (group?.descriptors ?? []))
         if code != 0, let group { groups?.release(group) }
+        group?.closeEntry()
         if code != 0 { throw SystemCallError("ask a keeper for a worker of \(spec.lambda)", code: code) }
 
         worker.group = group

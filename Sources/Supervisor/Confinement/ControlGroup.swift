@@ -22,16 +22,26 @@ final class ControlGroup {
                 if mkdir(folder, 0o755) != 0, errno != EEXIST { throw SystemCallError("make the control group \(folder)", code: errno) }
             }
             try apply()
-            for folder in Set(folders.values).sorted() {
-                let file = open(folder + "/cgroup.procs", O_WRONLY | O_CLOEXEC | layout.creating, 0o644)
-                guard file >= 0 else { throw SystemCallError("open \(folder)/cgroup.procs", code: errno) }
-                descriptors.append(file)
-            }
+            try openForEntry()
         } catch {
             _ = remove()
             throw error
         }
         killsBefore = kills
+    }
+
+    private func openForEntry() throws(SystemCallError) {
+        for folder in Set(folders.values).sorted() {
+            let file = open(folder + "/cgroup.procs", O_WRONLY | O_CLOEXEC | layout.creating, 0o644)
+            guard file >= 0 else { throw SystemCallError("open \(folder)/cgroup.procs", code: errno) }
+            descriptors.append(file)
+        }
+    }
+
+    /// Closes the files by which processes enter: a keeper has them now, and a host with many workers would run out of descriptors.
+    func closeEntry() {
+        for descriptor in descriptors { capelet_linux_close(descriptor) }
+        descriptors = []
     }
 
     private func apply() throws(SystemCallError) {
@@ -58,7 +68,9 @@ final class ControlGroup {
     }
 
     /// Counts from here on for a new process.
-    func beginAnew() {
+    func beginAnew() throws(SystemCallError) {
+        closeEntry()
+        try openForEntry()
         killsBefore = kills
         if let memory = folders[.memory], !layout.isUnified { try? layout.write("memory.max_usage_in_bytes", "0", in: memory) }
     }
@@ -84,8 +96,7 @@ final class ControlGroup {
 
     /// Removes it. False: something is still in it, which is killed where the kernel can do that.
     func remove() -> Bool {
-        for descriptor in descriptors { capelet_linux_close(descriptor) }
-        descriptors = []
+        closeEntry()
         var isGone = true
         for folder in Set(folders.values) {
             if layout.removeFolder(folder) { continue }

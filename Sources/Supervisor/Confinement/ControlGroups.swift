@@ -63,8 +63,13 @@ public final class ControlGroups {
         sweep()
         if let index = free.lastIndex(where: { $0.limits == limits }) {
             let group = free.remove(at: index)
-            group.beginAnew()
-            return group
+            do throws(SystemCallError) {
+                try group.beginAnew()
+                return group
+            } catch {
+                if !group.remove() { doomed.append(group) }
+                throw error
+            }
         }
         count += 1
         return try ControlGroup(layout: layout, name: "\(count)", limits: limits)
