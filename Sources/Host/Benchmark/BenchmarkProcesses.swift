@@ -1,34 +1,21 @@
 import Foundation
 
-/// The processes below a host, with the numbers that they have here: the host knows workers by those of their keeper's namespace.
+/// The processes below a host.
 struct BenchmarkProcesses {
     var keepers: [Int32]
     var templates: [Int32] = []
-    var workers: [Int32] = []
+    var workers: [Int32]
 
-    /// - Parameter workers: numbers as their keepers know them.
+    /// - Parameter workers: their numbers, as far as the host has been told them; 0: not yet.
     init(keepers: [Int32], workers: Set<Int32>) {
         self.keepers = keepers
-        for keeper in keepers {
-            for child in Self.children(of: keeper) {
-                if Self.innermostNumber(of: child).map(workers.contains) == true {
-                    self.workers.append(child)
-                } else {
-                    templates.append(child)
-                }
-            }
-        }
+        self.workers = workers.filter { $0 > 0 }.sorted()
+        templates = keepers.flatMap(Self.children).filter { !workers.contains($0) }
     }
 
     private static func children(of pid: Int32) -> [Int32] {
         guard let text = try? String(contentsOfFile: "/proc/\(pid)/task/\(pid)/children", encoding: .utf8) else { return [] }
         return text.split(separator: " ").compactMap { Int32($0.trimmingCharacters(in: .whitespacesAndNewlines)) }
-    }
-
-    /// The number that a process has in its own namespace.
-    private static func innermostNumber(of pid: Int32) -> Int32? {
-        guard let text = try? String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8) else { return nil }
-        return text.split(separator: "\n").first { $0.hasPrefix("NSpid:") }.flatMap { $0.split(separator: "\t").last }.flatMap { Int32($0) }
     }
 
     /// What a process takes, bytes: memory that is its own alone, and its share of what others have mapped too. Nil: it may not be read, or
