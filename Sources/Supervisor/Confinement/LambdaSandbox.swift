@@ -46,9 +46,9 @@ public struct LambdaSandbox: Sendable, Hashable {
     /// Limits only.
     public init() {}
 
-    /// What a plugin's description runs in: no state folder, no sources, no signals.
+    /// Adds all of it as settings for a keeper, or for a process that describes a plugin (keeper_messages.h).
     ///
-    /// - Parameter programs: see `SandboxPlanner.program`.
+    /// - Parameter programs: where the filter's programs are, made before by `SandboxPrograms.prepare`.
     func addSettings(to settings: inout SettingsBuffer, programs: SandboxPrograms) {
         if nice > 0 { settings.add("nice", String(nice)) }
         if let user { settings.add("sandbox.user", String(user)) }
