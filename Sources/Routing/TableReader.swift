@@ -98,8 +98,8 @@ struct TableReader {
         guard let (first, last) = text.components(around: ".."), let low = UInt32(first), let high = UInt32(last) else {
             return log.add(value.position, "\(named) must be a range of user ids, not \(value.summary)", hint: "for instance 58000..58999")
         }
-        guard low >= 1, high < UInt32.max, low <= high, high - low < 65_536 else {
-            let hint = "at least 1, at most 4294967294, the smaller first, at most 65536 of them"
+        guard low >= 1, high < UInt32.max, low < high, high - low < 65_536 else {
+            let hint = "at least 1, at most 4294967294, the smaller first, 2 to 65536 of them (the last is for describing plugins)"
             return log.add(value.position, "\(named) is \(text), which is no range of user ids", hint: hint)
         }
         users = low...high

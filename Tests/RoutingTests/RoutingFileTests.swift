@@ -113,7 +113,7 @@ struct RoutingFileTests {
         #expect(found.count == 1 && found[0].contains(message), "\(found)")
     }
 
-    @Test("User ids", arguments: ["5", "9..1", "0..9", "1..4294967295", "1..100000", "a..b"])
+    @Test("User ids", arguments: ["5", "7..7", "9..1", "0..9", "1..4294967295", "1..100000", "a..b"])
     func wrongUsers(_ range: String) {
         let found = problems("limits: { users: \(range) }\ndomains: { d: { lambdas: [a] } }")
         #expect(found.count == 1 && found[0].contains("'users' in 'limits'"), "\(found)")
